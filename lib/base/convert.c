@@ -1,0 +1,160 @@
+/*
+ * convert.c - between binary64 and the other element types, each with one rounding.
+ *
+ * All through integers: no result depends on the rounding mode, on flush-to-zero, or on whether the
+ * machine has a half type. Narrow formats are described by their significand and exponent widths.
+ */
+#include <string.h>
+#include <vdit/tensor.h>
+
+typedef struct format {
+    int fraction_bits; /* stored, without the leading one */
+    int exponent_bits;
+} format;
+
+static const format formats[VDIT_DTYPE_COUNT] = {
+    [VDIT_F32] = {23, 8},
+    [VDIT_BF16] = {7, 8},
+    [VDIT_F16] = {10, 5},
+};
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static double value_of(uint64_t bits)
+{
+    double value;
+
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The encoding of a finite or infinite or NaN binary64 value in a narrow format, rounded once. */
+static uint32_t narrow(format f, double value)
+{
+    uint64_t bits = bits_of(value), magnitude = bits & ~(UINT64_C(1) << 63);
+    uint32_t sign = (uint32_t)(bits >> 63) << (f.fraction_bits + f.exponent_bits);
+    uint32_t infinity = ((UINT32_C(1) << f.exponent_bits) - 1) << f.fraction_bits;
+    int bias = (1 << (f.exponent_bits - 1)) - 1;
+    int exponent = (int)(magnitude >> 52) - 1023;         /* of the leading bit */
+    int shift = 52 - f.fraction_bits;                     /* bits to drop */
+    uint64_t significand = (magnitude & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1) << 52;
+    uint64_t kept, half;
+
+    if (magnitude > UINT64_C(0x7ff) << 52)
+        return infinity | UINT32_C(1) << (f.fraction_bits - 1); /* canonical: positive, quiet */
+    if (exponent > bias)
+        return sign | infinity;
+    if (exponent < 1 - bias)
+        shift += 1 - bias - exponent; /* subnormal in the target */
+    if (shift > 54)
+        return sign;
+    kept = significand >> shift;
+    half = significand & ((UINT64_C(1) << shift) - 1);
+    kept += half > UINT64_C(1) << (shift - 1) ||
+            (half == UINT64_C(1) << (shift - 1) && (kept & 1) != 0);
+    if (exponent >= 1 - bias) /* replace the leading one by the exponent; a carry moves into it */
+        kept += (uint64_t)(exponent + bias - 1) << f.fraction_bits;
+    return sign | (uint32_t)kept;
+}
+
+/* The exact value of an encoding. */
+static double widen(format f, uint32_t code)
+{
+    uint32_t fraction = code & ((UINT32_C(1) << f.fraction_bits) - 1);
+    int exponent = (int)(code >> f.fraction_bits) & ((1 << f.exponent_bits) - 1);
+    uint64_t sign = (uint64_t)(code >> (f.fraction_bits + f.exponent_bits) & 1) << 63;
+    int bias = (1 << (f.exponent_bits - 1)) - 1;
+    double value;
+
+    if (exponent == (1 << f.exponent_bits) - 1)
+        return value_of(sign | UINT64_C(0x7ff) << 52 | (uint64_t)fraction << (52 - f.fraction_bits));
+    if (exponent != 0)
+        return value_of(sign | (uint64_t)(exponent - bias + 1023) << 52 |
+                        (uint64_t)fraction << (52 - f.fraction_bits));
+    /* subnormal: fraction * 2^(1 - bias - fraction_bits), a normal power of two in binary64 */
+    value = (double)fraction * value_of((uint64_t)(1 - bias - f.fraction_bits + 1023) << 52);
+    return value_of(bits_of(value) | sign);
+}
+
+static double canonical(double value)
+{
+    return value == value ? value : value_of(UINT64_C(0x7ff8) << 48);
+}
+
+double vdit_round_f64(vdit_dtype dtype, double value)
+{
+    if (dtype == VDIT_F64)
+        return canonical(value);
+    return widen(formats[dtype], narrow(formats[dtype], value));
+}
+
+void vdit_store_f64(void *out, vdit_dtype dtype, double value)
+{
+    uint32_t code;
+    uint16_t half;
+
+    if (dtype == VDIT_F64) {
+        value = canonical(value);
+        memcpy(out, &value, sizeof value);
+        return;
+    }
+    code = narrow(formats[dtype], value);
+    half = (uint16_t)code;
+    if (dtype == VDIT_F32)
+        memcpy(out, &code, sizeof code);
+    else
+        memcpy(out, &half, sizeof half);
+}
+
+static double load_one(const char *in, vdit_dtype dtype)
+{
+    uint16_t half;
+    int64_t i64;
+    int32_t i32;
+    float f32;
+    double f64;
+
+    switch (dtype) {
+    case VDIT_F64:
+        memcpy(&f64, in, sizeof f64);
+        return f64;
+    case VDIT_F32:
+        memcpy(&f32, in, sizeof f32);
+        return f32;
+    case VDIT_BF16:
+    case VDIT_F16:
+        memcpy(&half, in, sizeof half);
+        return widen(formats[dtype], half);
+    case VDIT_I64:
+        memcpy(&i64, in, sizeof i64);
+        return (double)i64;
+    case VDIT_I32:
+        memcpy(&i32, in, sizeof i32);
+        return i32;
+    default:
+        return *(const unsigned char *)in;
+    }
+}
+
+void vdit_load_f64(double *out, size_t n, const void *in, ptrdiff_t stride, vdit_dtype dtype)
+{
+    ptrdiff_t step = stride * (ptrdiff_t)vdit_dtype_size(dtype);
+    const char *from = in;
+
+    if (dtype == VDIT_F32 && stride == 1) { /* the common case, left to the vectoriser */
+        for (size_t i = 0; i < n; i++) {
+            float value;
+            memcpy(&value, from + i * sizeof value, sizeof value);
+            out[i] = value;
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = load_one(from + (ptrdiff_t)i * step, dtype);
+}

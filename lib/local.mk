@@ -1,0 +1,25 @@
+# The core is linked whole into the library and into every unit test, so that tests reach internal
+# functions and the shared library still hides them.
+noinst_LTLIBRARIES += libvdit-core.la
+libvdit_core_la_SOURCES = \
+	%D%/base/convert.c \
+	%D%/base/philox.c \
+	%D%/base/run.c \
+	%D%/base/tensor.c
+libvdit_core_la_LIBADD = $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(OPENBLAS_LIBS)
+
+lib_LTLIBRARIES += libvdit.la
+libvdit_la_SOURCES =
+libvdit_la_LIBADD = libvdit-core.la
+libvdit_la_LDFLAGS = -no-undefined -version-info $(VDIT_LT_VERSION)
+
+vditincludedir = $(includedir)/vdit
+vditinclude_HEADERS = \
+	%D%/vdit/api.h \
+	%D%/vdit/attention.h \
+	%D%/vdit/backend.h \
+	%D%/vdit/file.h \
+	%D%/vdit/op.h \
+	%D%/vdit/random.h \
+	%D%/vdit/run.h \
+	%D%/vdit/tensor.h
