@@ -19,6 +19,7 @@ vditinclude_HEADERS = \
 	%D%/vdit/attention.h \
 	%D%/vdit/backend.h \
 	%D%/vdit/file.h \
+	%D%/vdit/golden.h \
 	%D%/vdit/op.h \
 	%D%/vdit/random.h \
 	%D%/vdit/run.h \
