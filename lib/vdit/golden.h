@@ -208,10 +208,6 @@ VDIT_API vdit_status vdit_golden_open(vdit_run *run, vdit_golden *golden, const 
 /* Closes the files of an opened golden; its tensors are gone. */
 VDIT_API void vdit_golden_close(vdit_golden *golden);
 
-/* Out: hex, the SHA-256 of the tensor's dense little-endian bytes. In: t. Returns: VDIT_OK,
- * VDIT_ERR_MEMORY. */
-VDIT_API vdit_status vdit_tensor_sha256(vdit_run *run, char hex[65], const vdit_tensor *t);
-
 /* What happened to a case in make or verify. */
 typedef enum vdit_case_event {
     VDIT_CASE_BEGIN,
