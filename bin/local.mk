@@ -1,0 +1,10 @@
+# What every program links: the framework, and the library. A program that needs internal functions
+# takes libvdit-core.la in place of libvdit.la.
+noinst_LTLIBRARIES += libprogram.la
+libprogram_la_SOURCES = \
+	%D%/program.c \
+	%D%/program.h \
+	%D%/progress.c
+libprogram_la_CPPFLAGS = $(AM_CPPFLAGS) -DPROGRAM_DATADIR='"$(pkgdatadir)"' \
+	-DPROGRAM_SOURCE_DATA='"$(abs_top_srcdir)/data"'
+PROGRAM_LIBS = libprogram.la libvdit.la $(JANSSON_LIBS)
