@@ -41,8 +41,8 @@ static uint32_t narrow(format f, double value)
     uint32_t sign = (uint32_t)(bits >> 63) << (f.fraction_bits + f.exponent_bits);
     uint32_t infinity = ((UINT32_C(1) << f.exponent_bits) - 1) << f.fraction_bits;
     int bias = (1 << (f.exponent_bits - 1)) - 1;
-    int exponent = (int)(magnitude >> 52) - 1023;         /* of the leading bit */
-    int shift = 52 - f.fraction_bits;                     /* bits to drop */
+    int exponent = (int)(magnitude >> 52) - 1023; /* of the leading bit */
+    int shift = 52 - f.fraction_bits;             /* bits to drop */
     uint64_t significand = (magnitude & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1) << 52;
     uint64_t kept, half;
 
@@ -73,7 +73,8 @@ static double widen(format f, uint32_t code)
     double value;
 
     if (exponent == (1 << f.exponent_bits) - 1)
-        return value_of(sign | UINT64_C(0x7ff) << 52 | (uint64_t)fraction << (52 - f.fraction_bits));
+        return value_of(sign | UINT64_C(0x7ff) << 52 |
+                        (uint64_t)fraction << (52 - f.fraction_bits));
     if (exponent != 0)
         return value_of(sign | (uint64_t)(exponent - bias + 1023) << 52 |
                         (uint64_t)fraction << (52 - f.fraction_bits));

@@ -160,7 +160,7 @@ vdit_counters *vdit_run_counters(vdit_run *run)
 const char *vdit_status_name(vdit_status status)
 {
     static const char *const names[] = {
-        "ok",          "argument error", "out of memory", "input/output error", "format error",
+        "ok",          "argument error", "out of memory",  "input/output error", "format error",
         "shape error", "dtype error",    "limit exceeded", "unsupported",        "cancelled",
     };
 

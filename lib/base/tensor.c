@@ -7,8 +7,8 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[VDIT_DTYPE_COUNT] = {
-    [VDIT_F64] = {"f64", 8}, [VDIT_F32] = {"f32", 4}, [VDIT_BF16] = {"bf16", 2},
-    [VDIT_F16] = {"f16", 2}, [VDIT_I64] = {"i64", 8}, [VDIT_I32] = {"i32", 4},
+    [VDIT_F64] = {"f64", 8}, [VDIT_F32] = {"f32", 4},   [VDIT_BF16] = {"bf16", 2},
+    [VDIT_F16] = {"f16", 2}, [VDIT_I64] = {"i64", 8},   [VDIT_I32] = {"i32", 4},
     [VDIT_U8] = {"u8", 1},   [VDIT_BOOL] = {"bool", 1},
 };
 

@@ -34,26 +34,27 @@ typedef struct vdit_noise {
  * q, k, v, o are f32, bf16 or f16 in any mix, in any strides.
  */
 typedef struct vdit_attention {
-    size_t size;                   /* of this struct, set by init */
-    const vdit_tensor *q, *k, *v;  /* [B,H,Nq,d], [B,H,Nk,d], [B,H,Nk,dv] */
-    const vdit_tensor *mask;       /* NULL; or additive f32, bf16 or f16; or bool (1 attends). Each axis of
-                                      [B,H,Nq,Nk] in full or of extent 1. -inf masks a key; NaN and +inf
-                                      are errors */
-    const vdit_tensor *key_length; /* NULL, or i64 [B]: only the first key_length[b] keys are valid */
-    const vdit_tensor *rows;       /* NULL: all. Or i64 [R]: the query rows to compute */
-    double scale;                  /* taken as exact; finite, 2^-126 <= |scale| < 2^127, or 0 */
-    vdit_noise noise;              /* used where sigma is asked for */
-    vdit_tensor *o;                /* NULL or [B,H,R,dv], R = Nq without rows */
-    vdit_tensor *lse;              /* NULL or [B,H,R], f32 */
-    vdit_tensor *map;              /* NULL or [B,H,R,Nk], f32 */
-    vdit_tensor *sigma;            /* NULL or [B,H,R,dv], bf16: sigma rounded once. Reference only */
+    size_t size;                  /* of this struct, set by init */
+    const vdit_tensor *q, *k, *v; /* [B,H,Nq,d], [B,H,Nk,d], [B,H,Nk,dv] */
+    /* NULL; or additive f32, bf16 or f16; or bool (1 attends). Each axis of [B,H,Nq,Nk] in full or of
+       extent 1. -inf masks a key; NaN and +inf are errors */
+    const vdit_tensor *mask;
+    /* NULL, or i64 [B]: only the first key_length[b] keys are valid */
+    const vdit_tensor *key_length;
+    const vdit_tensor *rows; /* NULL: all. Or i64 [R]: the query rows to compute */
+    double scale;            /* taken as exact; finite, 2^-126 <= |scale| < 2^127, or 0 */
+    vdit_noise noise;        /* used where sigma is asked for */
+    vdit_tensor *o;          /* NULL or [B,H,R,dv], R = Nq without rows */
+    vdit_tensor *lse;        /* NULL or [B,H,R], f32 */
+    vdit_tensor *map;        /* NULL or [B,H,R,Nk], f32 */
+    vdit_tensor *sigma;      /* NULL or [B,H,R,dv], bf16: sigma rounded once. Reference only */
 } vdit_attention;
 
 /* What a call will take, known from its shapes alone. */
 typedef struct vdit_attention_cost {
-    double flops;      /* multiplications and additions of QK' and PV */
-    double entries;    /* map entries: exponentials */
-    double bytes;      /* peak memory beyond inputs and outputs */
+    double flops;   /* multiplications and additions of QK' and PV */
+    double entries; /* map entries: exponentials */
+    double bytes;   /* peak memory beyond inputs and outputs */
 } vdit_attention_cost;
 
 /* Out: a, cleared, with q, k, v and scale = 1/sqrt(d) rounded to binary64. In: q, k, v. */

@@ -14,7 +14,8 @@ typedef struct vdit_backend {
     const char *about; /* one line: what it promises */
     vdit_status (*linear)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *w,
                           const vdit_tensor *b);
-    vdit_status (*matmul)(vdit_run *run, vdit_tensor *c, const vdit_tensor *a, const vdit_tensor *b);
+    vdit_status (*matmul)(vdit_run *run, vdit_tensor *c, const vdit_tensor *a,
+                          const vdit_tensor *b);
     vdit_status (*exp)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x);
     vdit_status (*log)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x);
     vdit_status (*attention)(vdit_run *run, const vdit_attention *a);

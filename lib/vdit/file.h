@@ -54,8 +54,9 @@ VDIT_API vdit_status vdit_file_pick(vdit_run *run, vdit_file **file, vdit_tensor
                                     const char *spec);
 
 /* Writes a safetensors file; tensors keep their order; bytes are a function of the arguments alone. */
-VDIT_API vdit_status vdit_safetensors_write(vdit_run *run, const char *path, const vdit_named *tensors,
-                                            size_t count, const vdit_meta *meta, size_t meta_count);
+VDIT_API vdit_status vdit_safetensors_write(vdit_run *run, const char *path,
+                                            const vdit_named *tensors, size_t count,
+                                            const vdit_meta *meta, size_t meta_count);
 
 /* Writes one tensor as npy (version 1.0). bf16 has no npy type: VDIT_ERR_DTYPE. */
 VDIT_API vdit_status vdit_npy_write(vdit_run *run, const char *path, const vdit_tensor *tensor);
@@ -69,6 +70,7 @@ VDIT_API vdit_status vdit_file_write(vdit_run *run, const char *path, const vdit
                                      size_t count);
 
 /* Writes size bytes atomically. */
-VDIT_API vdit_status vdit_bytes_write(vdit_run *run, const char *path, const void *bytes, size_t size);
+VDIT_API vdit_status vdit_bytes_write(vdit_run *run, const char *path, const void *bytes,
+                                      size_t size);
 
 #endif
