@@ -2,8 +2,8 @@ LOG_DRIVER = env CMOCKA_MESSAGE_OUTPUT=TAP AM_TAP_AWK='$(AWK)' \
 	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = $(SHELL)
-AM_TESTS_ENVIRONMENT = LC_ALL=C NM='$(NM)' builddir='$(abs_top_builddir)' \
-	srcdir='$(abs_top_srcdir)'; export LC_ALL NM builddir srcdir;
+AM_TESTS_ENVIRONMENT = LC_ALL=C CC='$(CC)' NM='$(NM)' builddir='$(abs_top_builddir)' \
+	srcdir='$(abs_top_srcdir)'; export LC_ALL CC NM builddir srcdir;
 
 TEST_LIBS = libvdit-core.la $(CMOCKA_LIBS)
 
@@ -12,3 +12,10 @@ check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)
 endif
+
+dist_check_SCRIPTS += \
+	%D%/exports.sh \
+	%D%/format.sh \
+	%D%/headers.sh \
+	%D%/house.sh
+EXTRA_DIST += %D%/layers.awk %D%/totals.awk
