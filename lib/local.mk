@@ -6,7 +6,12 @@ libvdit_core_la_SOURCES = \
 	%D%/base/philox.c \
 	%D%/base/run.c \
 	%D%/base/tensor.c
-libvdit_core_la_LIBADD = $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(OPENBLAS_LIBS)
+libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(OPENBLAS_LIBS)
+
+# The kernels' bounds hold whether multiply and add are fused or not; all else is built unfused.
+noinst_LTLIBRARIES += libvdit-kernel.la
+libvdit_kernel_la_SOURCES = %D%/exact/kernel.c %D%/exact/kernel.h %D%/exact/kernel_body.h
+libvdit_kernel_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast
 
 lib_LTLIBRARIES += libvdit.la
 libvdit_la_SOURCES =
