@@ -3,9 +3,29 @@
 noinst_LTLIBRARIES += libvdit-core.la
 libvdit_core_la_SOURCES = \
 	%D%/base/convert.c \
+	%D%/base/internal.h \
 	%D%/base/philox.c \
 	%D%/base/run.c \
-	%D%/base/tensor.c
+	%D%/base/tensor.c \
+	%D%/file/dense.c \
+	%D%/file/dense.h \
+	%D%/file/file.c \
+	%D%/file/index.c \
+	%D%/file/internal.h \
+	%D%/file/json.c \
+	%D%/file/json.h \
+	%D%/file/mapping.c \
+	%D%/file/mapping.h \
+	%D%/file/open.c \
+	%D%/file/pick.c \
+	%D%/file/safetensors.h \
+	%D%/file/safetensors_read.c \
+	%D%/file/safetensors_write.c \
+	%D%/file/sha256.c \
+	%D%/file/sha256.h \
+	%D%/file/write.c \
+	%D%/file/writer.c \
+	%D%/file/writer.h
 libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(OPENBLAS_LIBS)
 
 # The kernels' bounds hold whether multiply and add are fused or not; all else is built unfused.

@@ -6,7 +6,7 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#include <vdit/run.h>
+#include "base/internal.h"
 
 #define ALIGNMENT 64
 
@@ -31,6 +31,22 @@ struct vdit_run {
 vdit_run *vdit_run_new(void)
 {
     return calloc(1, sizeof(vdit_run));
+}
+
+vdit_run *vdit_run_new_like(vdit_run *run)
+{
+    vdit_run *made;
+
+    if (run->status != VDIT_OK)
+        return NULL;
+    made = run->allocate ? run->allocate(run->allocate_state, sizeof *made) : malloc(sizeof *made);
+    if (made == NULL) {
+        vdit_run_fail(run, VDIT_ERR_MEMORY, "no memory for %zu bytes", sizeof *made);
+        return NULL;
+    }
+    memset(made, 0, sizeof *made);
+    vdit_run_set_allocator(made, run->allocate, run->allocate_state);
+    return made;
 }
 
 void vdit_run_free(vdit_run *run)

@@ -1,7 +1,7 @@
 /* tensor.c - element types and tensor descriptions. */
 #include <stdio.h>
 #include <string.h>
-#include <vdit/tensor.h>
+#include "base/internal.h"
 
 static const struct {
     const char *name;
@@ -50,8 +50,7 @@ vdit_tensor vdit_tensor_view(void *data, vdit_dtype dtype, int rank, const size_
     return t;
 }
 
-/* 1 if rank, element count and byte count can be represented. */
-static int size_fits(vdit_dtype dtype, int rank, const size_t *shape)
+int vdit_shape_fits(vdit_dtype dtype, int rank, const size_t *shape)
 {
     size_t product = dtypes[dtype].size;
 
@@ -73,7 +72,7 @@ vdit_status vdit_tensor_new(vdit_run *run, vdit_tensor *t, vdit_dtype dtype, int
 
     if (vdit_run_status(run) != VDIT_OK)
         return vdit_run_status(run);
-    if (!size_fits(dtype, rank, shape))
+    if (!vdit_shape_fits(dtype, rank, shape))
         return vdit_run_fail(run, VDIT_ERR_LIMIT, "a tensor of rank %d is too large", rank);
     made = vdit_tensor_view(NULL, dtype, rank, shape);
     made.data = vdit_run_alloc(run, vdit_tensor_count(&made), dtypes[dtype].size);

@@ -1,0 +1,64 @@
+/* dense.c - a tensor as the bytes that files and checksums hold. */
+#include <string.h>
+#include "file/dense.h"
+
+int vdit_is_little_endian(void)
+{
+    const uint16_t one = 1;
+    unsigned char low;
+
+    memcpy(&low, &one, 1);
+    return low == 1;
+}
+
+void vdit_bytes_swap(void *bytes, size_t count, size_t size)
+{
+    unsigned char *at = bytes;
+
+    for (size_t i = 0; i < count; i++, at += size)
+        for (size_t low = 0, high = size - 1; low < high; low++, high--) {
+            unsigned char byte = at[low];
+            at[low] = at[high];
+            at[high] = byte;
+        }
+}
+
+vdit_dense vdit_dense_start(const vdit_tensor *tensor)
+{
+    vdit_dense stream = {
+        tensor, vdit_tensor_count(tensor) * vdit_dtype_size(tensor->dtype), 0, {0}};
+
+    return stream;
+}
+
+/* Out: count whole elements, which the stream then has passed. */
+static void read_elements(vdit_dense *stream, unsigned char *out, size_t count)
+{
+    const vdit_tensor *t = stream->tensor;
+    size_t size = vdit_dtype_size(t->dtype);
+
+    if (vdit_tensor_is_dense(t)) {
+        memcpy(out, (const char *)t->data + stream->position, count * size);
+    } else {
+        for (size_t n = 0; n < count; n++) {
+            memcpy(out + n * size, vdit_tensor_at(t, stream->index), size);
+            for (int i = t->rank - 1; i >= 0 && ++stream->index[i] == t->shape[i]; i--)
+                stream->index[i] = 0;
+        }
+    }
+    stream->position += count * size;
+    if (!vdit_is_little_endian())
+        vdit_bytes_swap(out, count, size);
+}
+
+size_t vdit_dense_read(vdit_dense *stream, void *out, size_t size)
+{
+    size_t element = vdit_dtype_size(stream->tensor->dtype);
+    size_t left = stream->size - stream->position;
+
+    size = size < left ? size : left;
+    size -= size % element; /* whole elements: the callers' buffers are multiples of all sizes */
+    if (size > 0)
+        read_elements(stream, out, size / element);
+    return size;
+}
