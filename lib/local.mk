@@ -7,6 +7,18 @@ libvdit_core_la_SOURCES = \
 	%D%/base/philox.c \
 	%D%/base/run.c \
 	%D%/base/tensor.c \
+	%D%/exact/accumulator.c \
+	%D%/exact/accumulator.h \
+	%D%/exact/elementary.c \
+	%D%/exact/elementary.h \
+	%D%/exact/limbs.h \
+	%D%/exact/mp.c \
+	%D%/exact/mp.h \
+	%D%/exact/mp_constants.c \
+	%D%/exact/mp_constants.h \
+	%D%/exact/mp_elementary.c \
+	%D%/exact/round.c \
+	%D%/exact/round.h \
 	%D%/file/dense.c \
 	%D%/file/dense.h \
 	%D%/file/file.c \

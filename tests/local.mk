@@ -13,6 +13,19 @@ check_PROGRAMS += %D%/test_base
 %C%_test_base_LDADD = $(TEST_LIBS)
 endif
 
+if HAVE_MPFR
+ORACLE = %D%/oracle.c %D%/oracle.h
+ORACLE_LIBS = $(TEST_LIBS) -lmpfr -lgmp
+
+check_PROGRAMS += %D%/test_exact_accumulator
+%C%_test_exact_accumulator_SOURCES = %D%/test_exact_accumulator.c $(ORACLE)
+%C%_test_exact_accumulator_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_exact_mp
+%C%_test_exact_mp_SOURCES = %D%/test_exact_mp.c $(ORACLE)
+%C%_test_exact_mp_LDADD = $(ORACLE_LIBS)
+endif
+
 dist_check_SCRIPTS += \
 	%D%/exports.sh \
 	%D%/format.sh \
