@@ -11,12 +11,12 @@ Tensors of a fixture, dense in the layout [B, H, N, d]:
     q, k, v    what the model hands to the attention
     mask       only if the model passes one: bool, true attends, broadcast over [B, H, Nq, Nk]
     o          what torch returned, in the model's dtype
-    o64        an oracle that shares no code with this library: the same attention recomputed by torch
-               in binary64 from q, k, v as stored, then rounded once to the dtype of o
+    o64        an oracle that shares no code with this library: the same attention recomputed by
+               torch in binary64 from q, k, v as stored, then rounded once to the dtype of o
 The metadata names the model, the module, the scale, the seed and the versions.
 
-Made with torch 2.15.0 (CPU, AVX-512) and diffusers 0.42.1 on Python 3.11. q, k, v and o depend on the
-kernels of that build, so another machine makes other, equally good fixtures.
+Made with torch 2.15.0 (CPU, AVX-512) and diffusers 0.42.1 on Python 3.11. q, k, v and o depend on
+the kernels of that build, so another machine makes other, equally good fixtures.
 """
 import json
 import math
@@ -31,20 +31,22 @@ TEXT = 12  # text tokens of every model here
 
 
 def wan():
-    """Self-attention over 3 x 4 x 5 patches; cross-attention to the text. q, k normed over all heads."""
+    """Self-attention over 3 x 4 x 5 patches, cross-attention to the text; q, k normed whole."""
     model = diffusers.WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4,
-        text_dim=16, freq_dim=32, ffn_dim=32, num_layers=2, cross_attn_norm=True, rope_max_seq_len=32)
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=4,
+        out_channels=4, text_dim=16, freq_dim=32, ffn_dim=32, num_layers=2, cross_attn_norm=True,
+        rope_max_seq_len=32)
     inputs = dict(hidden_states=torch.randn(1, 4, 3, 8, 10), timestep=torch.tensor([500]),
                   encoder_hidden_states=torch.randn(1, TEXT, 16))
     return model, inputs
 
 
 def mochi():
-    """Joint attention over [vision, valid text]: 60 + 7 tokens. q, k normed per head, learned RoPE."""
+    """Joint attention over [vision, valid text], 60 + 7 tokens; q, k normed per head."""
     model = diffusers.MochiTransformer3DModel(
-        patch_size=2, num_attention_heads=2, attention_head_dim=16, num_layers=2, pooled_projection_dim=16,
-        in_channels=4, text_embed_dim=16, time_embed_dim=4, activation_fn="swiglu", max_sequence_length=TEXT)
+        patch_size=2, num_attention_heads=2, attention_head_dim=16, num_layers=2,
+        pooled_projection_dim=16, in_channels=4, text_embed_dim=16, time_embed_dim=4,
+        activation_fn="swiglu", max_sequence_length=TEXT)
     with torch.no_grad():  # it is initialised to 0, and the rotation with it to the identity
         model.pos_frequencies.copy_(0.05 * torch.randn_like(model.pos_frequencies))
     mask = torch.arange(TEXT)[None] < 7
@@ -57,8 +59,8 @@ def hunyuan():
     """Joint attention over [vision, text] under a key mask; a text refiner under a square mask."""
     model = diffusers.HunyuanVideoTransformer3DModel(
         in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=10, num_layers=1,
-        num_single_layers=1, num_refiner_layers=1, patch_size=2, patch_size_t=1, guidance_embeds=True,
-        text_embed_dim=16, pooled_projection_dim=8, rope_axes_dim=(2, 4, 4))
+        num_single_layers=1, num_refiner_layers=1, patch_size=2, patch_size_t=1,
+        guidance_embeds=True, text_embed_dim=16, pooled_projection_dim=8, rope_axes_dim=(2, 4, 4))
     mask = (torch.arange(TEXT)[None] < torch.tensor([[5], [9]])).long()
     inputs = dict(hidden_states=torch.randn(2, 4, 2, 8, 10), timestep=torch.tensor([500.0, 500.0]),
                   encoder_hidden_states=torch.randn(2, TEXT, 16), encoder_attention_mask=mask,
@@ -69,9 +71,10 @@ def hunyuan():
 def cogvideox():
     """Joint attention over [text, vision]: 12 + 60 tokens. q, k layer-normed per head, 3-D RoPE."""
     model = diffusers.CogVideoXTransformer3DModel(
-        num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=4, time_embed_dim=8,
-        text_embed_dim=16, num_layers=2, sample_width=10, sample_height=8, sample_frames=9, patch_size=2,
-        temporal_compression_ratio=4, max_text_seq_length=TEXT, use_rotary_positional_embeddings=True)
+        num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=4,
+        time_embed_dim=8, text_embed_dim=16, num_layers=2, sample_width=10, sample_height=8,
+        sample_frames=9, patch_size=2, temporal_compression_ratio=4, max_text_seq_length=TEXT,
+        use_rotary_positional_embeddings=True)
     rope = get_3d_rotary_pos_embed(16, ((0, 0), (4, 5)), (4, 5), 3)
     inputs = dict(hidden_states=torch.randn(1, 3, 4, 8, 10), timestep=torch.tensor([500]),
                   encoder_hidden_states=torch.randn(1, TEXT, 16), image_rotary_emb=rope)
@@ -95,9 +98,10 @@ FIXTURES = [
 
 def spread_norms(model):
     """Fresh q/k norms have weight 1: give every channel its own, and so the logits some spread."""
+    norms = ("norm_q.", "norm_k.", "norm_added_q.", "norm_added_k.")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if any(norm + "." in name for norm in ("norm_q", "norm_k", "norm_added_q", "norm_added_k")):
+            if any(norm in name for norm in norms):
                 parameter.add_(0.5 * torch.randn_like(parameter))
 
 
@@ -114,8 +118,8 @@ class Catcher:
     def set(self, inside):
         self.inside = inside
 
-    def __call__(self, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None,
-                 **rest):
+    def __call__(self, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False,
+                 scale=None, **rest):
         o = self.real(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **rest)
         if self.inside:
             assert dropout_p == 0 and not is_causal
@@ -131,6 +135,15 @@ def binary64(q, k, v, mask, scale):
     return torch.softmax(s, -1) @ v.double()
 
 
+def round_once(x, dtype):
+    """Binary64 to dtype: torch's own conversion to bf16 and f16 rounds twice, by way of f32."""
+    first = x.to(dtype)
+    bits = first.view(torch.int32 if dtype == torch.float32 else torch.int16)
+    near = torch.stack([first] + [(bits + step).view(dtype) for step in (-1, 1)])
+    best = (near.double() - x).abs().nan_to_num(math.inf).argmin(0, keepdim=True)
+    return near.gather(0, best)[0]
+
+
 def capture(make, dtype, path, seed):
     torch.manual_seed(seed)
     model, inputs = make()
@@ -138,8 +151,9 @@ def capture(make, dtype, path, seed):
     if dtype != torch.float32:
         model = model.to(dtype)
     model.eval()
-    inputs = {name: x.to(dtype) if torch.is_tensor(x) and x.is_floating_point() and x.dim() > 1 else x
-              for name, x in inputs.items()}
+    for name, x in inputs.items():  # all but the timesteps
+        if torch.is_tensor(x) and x.is_floating_point() and x.dim() > 1:
+            inputs[name] = x.to(dtype)
     catcher = Catcher(model, path)
     torch.nn.functional.scaled_dot_product_attention = catcher
     try:
@@ -170,7 +184,7 @@ def write(folder, name, make, dtype, path, seed):
     q, k, v, mask, scale, o = capture(make, dtype, path, seed)
     assert all(x.dtype == dtype for x in (q, k, v, o)), name
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    o64 = binary64(q, k, v, mask, scale).to(dtype)
+    o64 = round_once(binary64(q, k, v, mask, scale), dtype)
     tensors = {"q": q, "k": k, "v": v, "o": o, "o64": o64}
     if mask is not None:
         assert mask.dtype == torch.bool

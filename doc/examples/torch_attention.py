@@ -9,8 +9,8 @@
     vdit-check --exec 'python torch_attention.py --case {in} {out}' quick
 
 The attention is torch.nn.functional.scaled_dot_product_attention; --path says which of its
-implementations must run (a case that it does not take is an error, never another path in its stead):
-fused is FlashAttention on a CPU, and any fused kernel on a GPU; default leaves the choice to torch.
+implementations must run: a case that it does not take is an error, never another path in its stead.
+On a CPU, fused is FlashAttention; on a GPU, any fused kernel; default leaves the choice to torch.
 Exit status: 0, or 1 if some case could not be computed; those have no output file.
 """
 import argparse
@@ -29,13 +29,14 @@ PATHS = {
     "default": None,
     "math": [SDPBackend.MATH],
     "flash": [SDPBackend.FLASH_ATTENTION],
-    "fused": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION],
+    "fused": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION,
+              SDPBackend.CUDNN_ATTENTION],
 }
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
 def one_dtype(*tensors):
-    """PyTorch takes one dtype per call: mixed ones all go to f32, which holds each of them exactly."""
+    """PyTorch takes one dtype per call: mixed ones all go to f32, which holds each exactly."""
     present = {x.dtype for x in tensors if x is not None}
     if len(present) == 1:
         return tensors
@@ -121,7 +122,7 @@ def run_corpus(arguments, corpus, outputs):
 
 def main():
     parser = argparse.ArgumentParser(description="Run PyTorch's operators on a corpus.")
-    parser.add_argument("source", metavar="CORPUS", help="folder with a manifest, or one case's input")
+    parser.add_argument("source", metavar="CORPUS", help="folder, or one case's input")
     parser.add_argument("target", metavar="OUTPUTS", help="folder, or one case's output, to write")
     parser.add_argument("--case", action="store_true", help="the arguments are files of one case")
     parser.add_argument("--path", choices=sorted(PATHS), default="default")
