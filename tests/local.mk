@@ -31,4 +31,21 @@ dist_check_SCRIPTS += \
 	%D%/format.sh \
 	%D%/headers.sh \
 	%D%/house.sh
-EXTRA_DIST += %D%/layers.awk %D%/totals.awk
+EXTRA_DIST += %D%/cross.sh %D%/layers.awk %D%/matrix.sh %D%/totals.awk
+
+# Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.
+RUN_SCRIPT = $(AM_TESTS_ENVIRONMENT) MAKE='$(MAKE)' $(SHELL) $(top_srcdir)
+.PHONY: check-cppcheck check-cross check-matrix check-valgrind
+check-matrix:
+	$(RUN_SCRIPT)/%D%/matrix.sh
+check-cross:
+	$(RUN_SCRIPT)/%D%/cross.sh
+check-valgrind: $(check_PROGRAMS)
+	$(MAKE) check TESTS='$(VALGRIND_TESTS)' LOG_COMPILER='$(LIBTOOL) --mode=execute \
+		valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite'
+check-cppcheck:
+	cd $(top_srcdir) && cppcheck -q -j2 --std=c99 --enable=warning,portability,performance \
+		--inline-suppr --error-exitcode=1 -Ilib lib bin tests
+
+# What valgrind can run in a minute.
+VALGRIND_TESTS = $(check_PROGRAMS)
