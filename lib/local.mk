@@ -28,6 +28,11 @@ libvdit_core_la_SOURCES = \
 	%D%/file/json.h \
 	%D%/file/mapping.c \
 	%D%/file/mapping.h \
+	%D%/file/npy.c \
+	%D%/file/npy.h \
+	%D%/file/npy_file.c \
+	%D%/file/npz_read.c \
+	%D%/file/npz_write.c \
 	%D%/file/open.c \
 	%D%/file/pick.c \
 	%D%/file/safetensors.h \

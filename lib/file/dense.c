@@ -2,19 +2,21 @@
 #include <string.h>
 #include "file/dense.h"
 
-int vdit_is_little_endian(void)
+int vdit_bytes_differ(size_t size, int big)
 {
     const uint16_t one = 1;
     unsigned char low;
 
     memcpy(&low, &one, 1);
-    return low == 1;
+    return size > 1 && (big != 0) == (low == 1);
 }
 
-void vdit_bytes_swap(void *bytes, size_t count, size_t size)
+void vdit_bytes_to_host(void *bytes, size_t count, size_t size, int big)
 {
     unsigned char *at = bytes;
 
+    if (!vdit_bytes_differ(size, big))
+        return;
     for (size_t i = 0; i < count; i++, at += size)
         for (size_t low = 0, high = size - 1; low < high; low++, high--) {
             unsigned char byte = at[low];
@@ -47,8 +49,7 @@ static void read_elements(vdit_dense *stream, unsigned char *out, size_t count)
         }
     }
     stream->position += count * size;
-    if (!vdit_is_little_endian())
-        vdit_bytes_swap(out, count, size);
+    vdit_bytes_to_host(out, count, size, 0); /* the same exchange, the other way */
 }
 
 size_t vdit_dense_read(vdit_dense *stream, void *out, size_t size)

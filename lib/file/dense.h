@@ -20,10 +20,13 @@ vdit_dense vdit_dense_start(const vdit_tensor *tensor);
 /* Out: up to size bytes at out. Returns: their number; less than size only at the end. */
 size_t vdit_dense_read(vdit_dense *stream, void *out, size_t size);
 
-/* Returns: 1 on a little-endian machine. */
-int vdit_is_little_endian(void);
+/* Returns: 1 if elements of this size in that byte order are not in the machine's. */
+int vdit_bytes_differ(size_t size, int big);
 
-/* Reverses the bytes of each of the elements of the given size in bytes[count * size]. */
-void vdit_bytes_swap(void *bytes, size_t count, size_t size);
+/*
+ * Brings elements of the given size into the machine's byte order, in place.
+ * In: whether they are big-endian; else they are little-endian.
+ */
+void vdit_bytes_to_host(void *bytes, size_t count, size_t size, int big);
 
 #endif

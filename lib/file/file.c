@@ -161,10 +161,9 @@ vdit_status vdit_file_adopt(const vdit_source *source, void **data, const unsign
                             vdit_dtype dtype, size_t count, int big)
 {
     size_t size = vdit_dtype_size(dtype);
-    int swap = size > 1 && (big != 0) == vdit_is_little_endian();
     void *copy;
 
-    if (!swap && (uintptr_t)bytes % size == 0) {
+    if (!vdit_bytes_differ(size, big) && (uintptr_t)bytes % size == 0) {
         *data = (void *)(uintptr_t)bytes; /* read only: the header says so */
         return VDIT_OK;
     }
@@ -173,8 +172,7 @@ vdit_status vdit_file_adopt(const vdit_source *source, void **data, const unsign
         return vdit_run_status(source->run);
     if (count > 0)
         memcpy(copy, bytes, count * size);
-    if (swap)
-        vdit_bytes_swap(copy, count, size);
+    vdit_bytes_to_host(copy, count, size, big);
     *data = copy;
     return VDIT_OK;
 }

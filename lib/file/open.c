@@ -16,8 +16,17 @@ static int is_json(const vdit_source *source)
            memchr(source->bytes, 0, source->size < 8 ? source->size : 8) == NULL;
 }
 
+static int starts_with(const vdit_source *source, const char *magic, size_t size)
+{
+    return source->size >= size && memcmp(source->bytes, magic, size) == 0;
+}
+
 static reader *reader_of(const vdit_source *source)
 {
+    if (starts_with(source, "\x93NUMPY", 6))
+        return vdit_npy_read;
+    if (starts_with(source, "PK\3\4", 4) || starts_with(source, "PK\5\6", 4))
+        return vdit_npz_read;
     return is_json(source) ? vdit_index_read : vdit_safetensors_read;
 }
 

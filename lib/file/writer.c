@@ -104,7 +104,7 @@ vdit_status vdit_writer_tensor(vdit_writer *writer, const vdit_tensor *tensor)
     char buffer[65536];
     size_t size;
 
-    if (vdit_tensor_is_dense(tensor) && vdit_is_little_endian())
+    if (vdit_tensor_is_dense(tensor) && !vdit_bytes_differ(vdit_dtype_size(tensor->dtype), 0))
         return vdit_writer_bytes(writer, tensor->data, stream.size);
     while ((size = vdit_dense_read(&stream, buffer, sizeof buffer)) > 0)
         if (vdit_writer_bytes(writer, buffer, size) != VDIT_OK)

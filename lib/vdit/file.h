@@ -26,15 +26,19 @@ typedef struct vdit_meta {
 
 /*
  * Opens a safetensors file (mapped, not read), a "*.safetensors.index.json" with its shards, an npy file
- * (its one tensor is named "") or an npz archive, told apart by content.
+ * (its one tensor is named "") or an npz archive, told apart by content. Tensors are read only. Where
+ * alignment and byte order allow it they lie in the mapping, so the file must not change while open.
  * Out: file. In: path. Returns: VDIT_OK, VDIT_ERR_IO, VDIT_ERR_FORMAT, VDIT_ERR_LIMIT, ...
  */
 VDIT_API vdit_status vdit_file_open(vdit_run *run, vdit_file **file, const char *path);
 
-/* Closes it: its tensors are gone. file may be NULL. */
+/*
+ * Closes it: its tensors are gone. A file belongs to itself, not to a run or a scope: it may be closed
+ * before or after the run that opened it is freed. file may be NULL.
+ */
 VDIT_API void vdit_file_close(vdit_file *file);
 
-/* Returns: the number of tensors, and for i below it the i-th name (file order) and tensor. */
+/* Returns: the number of tensors, and for i below it the i-th name and tensor, in the data's order. */
 VDIT_API size_t vdit_file_count(const vdit_file *file);
 VDIT_API const char *vdit_file_name(const vdit_file *file, size_t i);
 VDIT_API const vdit_tensor *vdit_file_tensor(const vdit_file *file, size_t i);
