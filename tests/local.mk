@@ -31,11 +31,11 @@ dist_check_SCRIPTS += \
 	%D%/format.sh \
 	%D%/headers.sh \
 	%D%/house.sh
-EXTRA_DIST += %D%/cross.sh %D%/layers.awk %D%/matrix.sh %D%/totals.awk
+EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh %D%/totals.awk
 
 # Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.
 RUN_SCRIPT = $(AM_TESTS_ENVIRONMENT) MAKE='$(MAKE)' $(SHELL) $(top_srcdir)
-.PHONY: check-cppcheck check-cross check-matrix check-valgrind
+.PHONY: bench benches check-cppcheck check-cross check-matrix check-valgrind
 check-matrix:
 	$(RUN_SCRIPT)/%D%/matrix.sh
 check-cross:
@@ -49,3 +49,17 @@ check-cppcheck:
 
 # What valgrind can run in a minute.
 VALGRIND_TESTS = $(check_PROGRAMS)
+
+BENCHES = %D%/bench_attention %D%/bench_linear %D%/bench_peak
+EXTRA_PROGRAMS += $(BENCHES)
+BENCH_SOURCES = %D%/bench.c %D%/bench.h
+%C%_bench_attention_SOURCES = %D%/bench_attention.c $(BENCH_SOURCES)
+%C%_bench_attention_LDADD = libvdit.la
+%C%_bench_linear_SOURCES = %D%/bench_linear.c $(BENCH_SOURCES)
+%C%_bench_linear_LDADD = libvdit.la $(OPENBLAS_LIBS)
+%C%_bench_peak_SOURCES = %D%/bench_peak.c $(BENCH_SOURCES)
+%C%_bench_peak_LDADD = libvdit.la
+CLEANFILES += $(BENCHES)
+benches: $(BENCHES)
+bench: all benches
+	$(RUN_SCRIPT)/%D%/bench.sh

@@ -1,0 +1,140 @@
+#!/bin/sh
+# make bench: times and peak memory, as ratios from one run, with the machine and the versions.
+#
+#   PYTHON=python3 make bench     also against torch, if that Python has it
+#   BENCH_VIDEO=yes make bench    also makes the recipe `video` (minutes)
+#
+# What is compared alternates within one process or between processes that take turns; medians count.
+set -u
+: "${srcdir:?}" "${builddir:?}"
+programs=$builddir/tests
+OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
+export OMP_NUM_THREADS OMP_WAIT_POLICY
+repetitions=5
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+
+die() {
+    echo "bench: $1" >&2
+    exit 2
+}
+
+median() {
+    sort -g "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+machine() {
+    awk -F ': *' '/^model name/ { print $2; exit }' /proc/cpuinfo 2>/dev/null || uname -m
+}
+
+linear_row() {
+    echo "$1" | awk '{
+        flops = 2 * 1024 * 1536 * 1536 / 1e6
+        if ($2 != "-")
+            printf "  %-12s sgemm  %7.1f ms %5.0f GFLOP/s   exact %7.1f ms   ratio %5.2f   (at most 2.5)\n",
+                   $1, $2, flops / $2, $3, $4
+        else
+            printf "  %-12s exact %7.1f ms\n", "no OpenBLAS", $3
+        printf "  %-12s stages %d, %d, %d elements\n", "", $5, $6, $7
+    }'
+}
+
+bench_linear() {
+    echo 'linear, f32, 1024x1536x1536: each element rounded once, against sgemm'
+    linear_row "$("$programs/bench_linear")" || die 'bench_linear failed'
+    # OpenBLAS takes a processor that is younger than itself for an old one; the kernels can be named.
+    for core in SKYLAKEX; do
+        grep -q avx512f /proc/cpuinfo 2>/dev/null &&
+            linear_row "$(OPENBLAS_CORETYPE=$core "$programs/bench_linear")"
+    done
+}
+
+# ours KEY BACKEND DTYPE, theirs KEY DTYPE - one turn; its seconds go to $scratch/KEY.
+ours() {
+    echo "$2 $3" >&3
+    read -r seconds stages <&4 || die 'bench_attention ended early'
+    echo "$seconds" >>"$scratch/$1"
+    [ -z "$stages" ] || echo "$stages" >"$scratch/$1.stages"
+}
+theirs() {
+    echo "$2" >&5
+    read -r seconds <&6 || die 'bench_torch.py ended early'
+    echo "$seconds" >>"$scratch/$1"
+}
+
+turns() {
+    [ -z "$torch" ] || theirs torch-f32 f32
+    ours reference-f32 reference f32
+    [ -z "$torch" ] || theirs torch-bf16 bf16
+    ours reference-bf16 reference bf16
+    ours fast-f32 fast f32
+}
+
+# Starts both sides on pipes: descriptors 3 and 4 are ours, 5 and 6 are torch's.
+start() {
+    mkfifo "$scratch/a" "$scratch/b" "$scratch/c" "$scratch/d"
+    "$programs/bench_attention" "$1" "$2" "$3" <"$scratch/a" >"$scratch/b" &
+    exec 3>"$scratch/a" 4<"$scratch/b"
+    torch=
+    [ -n "${PYTHON-}" ] && "$PYTHON" -c 'import torch' 2>/dev/null || return 0
+    "$PYTHON" "$srcdir/tests/bench_torch.py" "$1" "$2" "$3" <"$scratch/c" >"$scratch/d" &
+    exec 5>"$scratch/c" 6<"$scratch/d"
+    read -r torch <&6 || die 'bench_torch.py does not start'
+}
+
+attention_row() {
+    printf '  %-16s %8.3f s' "$1" "$(median "$scratch/$1")"
+    [ -z "$torch" ] || awk -v a="$(median "$scratch/$1")" -v b="$(median "$scratch/torch-f32")" \
+        -v note="$2" 'BEGIN { printf "   %5.2f of torch f32   %s", a / b, note }'
+    [ ! -s "$scratch/$1.stages" ] || printf '   stages %s' "$(cat "$scratch/$1.stages")"
+    echo
+}
+
+bench_attention() {
+    start 4096 128 4
+    echo "attention, N = 4096, d = 128, 4 heads; torch ${torch:-not here (set PYTHON)}"
+    turns
+    rm -f "$scratch"/*-f32 "$scratch"/*-bf16
+    for _ in $(seq $repetitions); do
+        turns
+    done
+    attention_row reference-f32 '(at most 2)'
+    attention_row reference-bf16 '(at most 2)'
+    attention_row fast-f32 '(at most 1)'
+    if [ -n "$torch" ]; then
+        attention_row torch-f32 ''
+        attention_row torch-bf16 ''
+    fi
+    exec 3>&- 4<&- 5>&- 6<&-
+    wait
+}
+
+# peak_row NAME LIMIT COMMAND... - seconds and peak memory of a command.
+peak_row() {
+    name=$1 limit=$2
+    shift 2
+    "$programs/bench_peak" "$@" >"$scratch/peak" || die "failed: $*"
+    awk -v name="$name" -v limit="$limit" \
+        '{ printf "  %-16s %8.1f s   peak %5d MiB   (under %s)\n", name, $1, $2, limit }' "$scratch/peak"
+}
+
+bench_memory() {
+    echo 'memory: one head, N = 32760, d = 128, f32, full output, inputs counted'
+    for backend in reference fast; do
+        echo "$backend f32" >"$scratch/request"
+        peak_row "$backend" '600 MiB' "$programs/bench_attention" 32760 128 1 <"$scratch/request"
+    done
+    if [ -n "${BENCH_VIDEO-}" ]; then
+        echo 'recipe video: the true lengths, 256 sampled rows per case'
+        VDIT_DATA=$srcdir/data peak_row 'video' '1024 MiB' \
+            "$builddir/bin/vdit-golden" make video -o "$scratch/video"
+    fi
+}
+
+echo "machine   $(machine), $(getconf _NPROCESSORS_ONLN) processors, 2 threads used"
+echo "compiler  $($CC --version | head -n 1)"
+echo "OpenBLAS  $(pkg-config --modversion openblas 2>/dev/null || echo none)"
+bench_linear
+bench_attention
+bench_memory
