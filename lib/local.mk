@@ -2,6 +2,25 @@
 # functions and the shared library still hides them.
 noinst_LTLIBRARIES += libvdit-core.la
 libvdit_core_la_SOURCES = \
+	%D%/attention/call.c \
+	%D%/attention/head.c \
+	%D%/attention/head.h \
+	%D%/attention/last.c \
+	%D%/attention/last.h \
+	%D%/attention/reference.c \
+	%D%/attention/refine.c \
+	%D%/attention/refine.h \
+	%D%/attention/rows.c \
+	%D%/attention/rows.h \
+	%D%/attention/sigma.c \
+	%D%/attention/sigma.h \
+	%D%/attention/special.c \
+	%D%/attention/special.h \
+	%D%/attention/stream.c \
+	%D%/attention/stream.h \
+	%D%/attention/weigh.c \
+	%D%/attention/weigh.h \
+	%D%/backend/backend.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \
 	%D%/base/philox.c \
@@ -19,6 +38,8 @@ libvdit_core_la_SOURCES = \
 	%D%/exact/mp_elementary.c \
 	%D%/exact/round.c \
 	%D%/exact/round.h \
+	%D%/exact/settle.c \
+	%D%/exact/settle.h \
 	%D%/file/dense.c \
 	%D%/file/dense.h \
 	%D%/file/file.c \

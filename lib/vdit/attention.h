@@ -17,7 +17,7 @@
 /*
  * The noise model: sigma of the error that an honest kernel commits (doc/conformance.md). With
  * p~_j = exp(s_j - max s), l = sum p~_j, P_j = p~_j / l,
- *     sigma^2 = 1/3 sum_j (max(p_unit p~_j, p_sub) / l)^2 v_j^2
+ *     sigma^2 = 1/3 sum_j (min(p~_j, max(p_unit p~_j, p_sub)) / l)^2 v_j^2
  *             + sum_j (P_j score_unit |scale| |q| |k_j|)^2 (v_j - o)^2      |.| the 2-norm
  *             + 1/3 max(out_unit |o|, out_sub)^2
  *             + (sum_unit sum_j P_j |v_j|)^2

@@ -1,0 +1,243 @@
+/* head.c - packing one head and the norms of its bounds. */
+#include <math.h>
+#include <string.h>
+#include "attention/head.h"
+
+/* Whole panels of at least count, at least one. */
+static size_t round_up(size_t count, size_t to)
+{
+    return (count + to - 1) / to * to;
+}
+
+static size_t tiles_of(size_t keys)
+{
+    return (keys + VDIT_TILE - 1) / VDIT_TILE;
+}
+
+double vdit_head_bytes(const vdit_attention *a)
+{
+    double keys = (double)(tiles_of(a->k->shape[2]) * VDIT_TILE);
+    double widths = (double)a->q->shape[3] + (double)a->v->shape[3] + VDIT_KERNEL_MR_MAX;
+
+    return keys * (8 * widths + 32);
+}
+
+vdit_status vdit_head_new(vdit_run *run, vdit_head *head, const vdit_attention *call)
+{
+    size_t nk = call->k->shape[2], slots = tiles_of(nk) * VDIT_TILE, threads;
+
+    memset(head, 0, sizeof *head);
+    threads = (size_t)vdit_run_threads(run);
+    head->call = call;
+    head->kernel = vdit_kernel_f64_at(0);
+    head->d = call->q->shape[3];
+    head->dv = call->v->shape[3];
+    head->dv_padded = round_up(head->dv, head->kernel->mr);
+    head->row_count = call->rows ? call->rows->shape[0] : call->q->shape[2];
+    head->key_at = vdit_run_alloc(run, nk, sizeof(size_t));
+    head->odd_keys = vdit_run_alloc(run, nk, sizeof(size_t));
+    head->odd_values = vdit_run_alloc(run, nk, sizeof(size_t));
+    head->k = vdit_run_alloc(run, slots, head->d * sizeof(double));
+    head->v = vdit_run_alloc(run, slots, head->dv_padded * sizeof(double));
+    head->key_norm = vdit_run_alloc(run, slots, sizeof(double));
+    head->value_max = vdit_run_alloc(run, head->dv, sizeof(double));
+    head->value_norm = vdit_run_alloc(run, head->dv, sizeof(double));
+    head->value_key_norm = vdit_run_alloc(run, head->dv, sizeof(double));
+    head->scratch = vdit_run_alloc(run, threads, (head->d + 4 * head->dv) * sizeof(double));
+    return vdit_run_status(run);
+}
+
+size_t vdit_key_length(const vdit_attention *a, size_t b)
+{
+    int64_t length;
+
+    if (a->key_length == NULL)
+        return a->k->shape[2];
+    memcpy(&length, vdit_tensor_at(a->key_length, &b), sizeof length);
+    return (size_t)length;
+}
+
+size_t vdit_query_at(const vdit_attention *a, size_t r)
+{
+    int64_t row;
+
+    if (a->rows == NULL)
+        return r;
+    memcpy(&row, vdit_tensor_at(a->rows, &r), sizeof row);
+    return (size_t)row;
+}
+
+double vdit_head_weight(const vdit_head *head, size_t c)
+{
+    return (double)(vdit_kernel_weight(c, head->d) + 4);
+}
+
+static void load_row(const vdit_tensor *t, double *out, size_t b, size_t h, size_t n)
+{
+    size_t index[4] = {b, h, n, 0};
+
+    if (t->shape[3] > 0)
+        vdit_load_f64(out, t->shape[3], vdit_tensor_at(t, index), t->stride[3], t->dtype);
+}
+
+static int all_finite(const double *x, size_t n)
+{
+    double sum = 0; /* x - x is 0 for finite x and NaN otherwise */
+
+    for (size_t i = 0; i < n; i++)
+        sum += x[i] - x[i];
+    return sum == 0;
+}
+
+int vdit_head_query(const vdit_head *head, double *q, size_t r)
+{
+    load_row(head->call->q, q, head->b, head->h, vdit_query_at(head->call, r));
+    return all_finite(q, head->d);
+}
+
+void vdit_head_key(const vdit_head *head, double *k, size_t j)
+{
+    load_row(head->call->k, k, head->b, head->h, j);
+}
+
+void vdit_head_value(const vdit_head *head, double *v, size_t j)
+{
+    load_row(head->call->v, v, head->b, head->h, j);
+}
+
+double vdit_head_mask(const vdit_head *head, size_t r, size_t j)
+{
+    const vdit_tensor *mask = head->call->mask;
+    size_t index[4] = {head->b, head->h, 0, j};
+    double value;
+
+    if (mask == NULL)
+        return 0;
+    index[2] = vdit_query_at(head->call, r);
+    for (int axis = 0; axis < 4; axis++)
+        if (mask->shape[axis] == 1)
+            index[axis] = 0;
+    vdit_load_f64(&value, 1, vdit_tensor_at(mask, index), 1, mask->dtype);
+    if (mask->dtype == VDIT_BOOL)
+        return value != 0 ? 0 : -INFINITY;
+    return value;
+}
+
+/* Which keys are packed, and which are left to special.c. */
+static void choose_keys(vdit_head *head)
+{
+    size_t length = vdit_key_length(head->call, head->b);
+    double *x = head->scratch;
+
+    head->keys = head->odd_key_count = head->odd_value_count = 0;
+    for (size_t j = 0; j < length; j++) {
+        vdit_head_key(head, x, j);
+        if (!all_finite(x, head->d)) {
+            head->odd_keys[head->odd_key_count++] = j;
+            continue;
+        }
+        head->key_at[head->keys++] = j;
+        vdit_head_value(head, x, j);
+        if (!all_finite(x, head->dv))
+            head->odd_values[head->odd_value_count++] = j;
+    }
+    head->tiles = tiles_of(head->keys);
+}
+
+/* Key j of the head into its panel; its weighted norm into key_norm. */
+static void pack_key(vdit_head *head, double *x, size_t j)
+{
+    size_t mr = head->kernel->mr, d = head->d;
+    double *to = head->k + j / mr * mr * d + j % mr, sum = 0;
+
+    vdit_head_key(head, x, head->key_at[j]);
+    for (size_t c = 0; c < d; c++) {
+        to[c * mr] = x[c];
+        sum += vdit_head_weight(head, c) * (x[c] * x[c]);
+    }
+    head->key_norm[j] = sqrt(sum);
+}
+
+/* The values of key j into the panels of their tile; adds to the norms most, sum and key_sum. */
+static void pack_value(vdit_head *head, double *x, size_t j, double *most, double *sum,
+                       double *key_sum)
+{
+    size_t mr = head->kernel->mr, tile = j / VDIT_TILE;
+    double key_square = head->key_norm[j] * head->key_norm[j];
+
+    vdit_head_value(head, x, head->key_at[j]);
+    for (size_t c = 0; c < head->dv_padded; c += mr) {
+        double *to = head->v + (tile * head->dv_padded + c) * VDIT_TILE + j % VDIT_TILE * mr;
+        for (size_t i = 0; i < mr; i++) {
+            double value = c + i < head->dv ? x[c + i] : 0;
+            to[i] = value - value == 0 ? value : 0;
+        }
+    }
+    for (size_t c = 0; c < head->dv; c++) {
+        double value = x[c] - x[c] == 0 ? fabs(x[c]) : 0, square = value * value;
+        most[c] = value > most[c] ? value : most[c];
+        sum[c] += square;
+        key_sum[c] += square * key_square;
+    }
+}
+
+/* Clears the key slots that fill up the last panel, so that kernels read defined numbers. */
+static void clear_tail(vdit_head *head)
+{
+    size_t mr = head->kernel->mr, end = round_up(head->keys, mr);
+
+    for (size_t j = head->keys; j < end; j++)
+        for (size_t c = 0; c < head->d; c++)
+            head->k[j / mr * mr * head->d + c * mr + j % mr] = 0;
+}
+
+/* The norms of one thread, added to the head's. */
+static void merge_norms(vdit_head *head, const double *most, const double *sum,
+                        const double *key_sum)
+{
+    for (size_t c = 0; c < head->dv; c++) {
+        if (most[c] > head->value_max[c])
+            head->value_max[c] = most[c];
+        head->value_norm[c] += sum[c];
+        head->value_key_norm[c] += key_sum[c];
+    }
+}
+
+void vdit_head_load(vdit_run *run, vdit_head *head, size_t b, size_t h)
+{
+    size_t dv = head->dv, width = head->d + 4 * dv;
+    int threads = vdit_run_threads(run);
+
+    head->b = b;
+    head->h = h;
+    choose_keys(head);
+    memset(head->value_max, 0, dv * sizeof(double));
+    memset(head->value_norm, 0, dv * sizeof(double));
+    memset(head->value_key_norm, 0, dv * sizeof(double));
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+#endif
+    for (int thread = 0; thread < threads; thread++) {
+        double *x = head->scratch + (size_t)thread * width, *norms = x + head->d + dv;
+        size_t first = head->tiles * (size_t)thread / (size_t)threads * VDIT_TILE;
+        size_t end = head->tiles * ((size_t)thread + 1) / (size_t)threads * VDIT_TILE;
+
+        memset(norms, 0, 3 * dv * sizeof(double));
+        for (size_t j = first; j < end && j < head->keys; j++) {
+            pack_key(head, x, j);
+            pack_value(head, x + head->d, j, norms, norms + dv, norms + 2 * dv);
+        }
+#ifdef _OPENMP
+#pragma omp critical(vdit_head_norms)
+#endif
+        merge_norms(head, norms, norms + dv, norms + 2 * dv);
+    }
+    clear_tail(head);
+    head->key_norm_max = 0;
+    for (size_t j = 0; j < head->keys; j++)
+        head->key_norm_max = fmax(head->key_norm_max, head->key_norm[j]);
+    for (size_t c = 0; c < dv; c++) {
+        head->value_norm[c] = sqrt(head->value_norm[c]);
+        head->value_key_norm[c] = sqrt(head->value_key_norm[c]);
+    }
+}

@@ -1,0 +1,217 @@
+/*
+ * reference.c - the reference: stage 0 for all rows, stage 1 for the rows that it leaves open, stage 2
+ * for the rest (doc/numerics.md, section 5).
+ */
+#include <math.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#include "attention/last.h"
+#include "attention/refine.h"
+#include "attention/rows.h"
+#include "attention/sigma.h"
+#include "attention/special.h"
+
+/* What one thread works with. */
+typedef struct worker {
+    vdit_stream stream;
+    vdit_sigma sigma;
+    vdit_refine refine;
+    vdit_last last;
+} worker;
+
+typedef struct job {
+    vdit_run *run;
+    vdit_head head;
+    vdit_rows rows;
+    worker *workers;
+    int threads;
+    double heads_done, heads;
+} job;
+
+static int this_thread(void)
+{
+#ifdef _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+static vdit_status make_job(job *work, vdit_run *run, const vdit_attention *call)
+{
+    memset(work, 0, sizeof *work);
+    work->run = run;
+    work->threads = vdit_run_threads(run);
+    work->heads = (double)call->q->shape[0] * (double)call->q->shape[1];
+    vdit_head_new(run, &work->head, call);
+    vdit_rows_new(run, &work->rows, &work->head);
+    work->workers = vdit_run_alloc(run, (size_t)work->threads, sizeof *work->workers);
+    for (int i = 0; i < work->threads && vdit_run_status(run) == VDIT_OK; i++) {
+        vdit_stream_new(run, &work->workers[i].stream, &work->head);
+        vdit_refine_new(run, &work->workers[i].refine, &work->head);
+        vdit_last_new(run, &work->workers[i].last, &work->head);
+        if (call->sigma != NULL)
+            vdit_sigma_new(run, &work->workers[i].sigma, &work->head);
+    }
+    return vdit_run_status(run);
+}
+
+/* Rows per block of stage 0: enough blocks for all threads, up to the widest block. */
+static size_t block_rows(const job *work)
+{
+    size_t nr = work->head.kernel->nr, panels = (work->head.row_count + nr - 1) / nr;
+    size_t share = panels / (3 * (size_t)work->threads) + 1;
+
+    return nr * (share < VDIT_STREAM_PANELS ? share : VDIT_STREAM_PANELS);
+}
+
+/* Stage 0 of one block. Returns: elements settled. */
+static size_t stream_block(job *work, worker *self, size_t first, size_t rows)
+{
+    const vdit_attention *call = work->head.call;
+    size_t settled;
+
+    vdit_stream_load(&self->stream, first, rows);
+    vdit_stream_run(&self->stream);
+    settled = vdit_rows_finish(&work->rows, &self->stream);
+    if (call->map != NULL)
+        settled += vdit_rows_map(&work->rows, &self->stream);
+    if (call->sigma != NULL)
+        vdit_sigma_run(&self->sigma, &self->stream, &work->rows);
+    return settled;
+}
+
+/* Stage 0 of the head, and progress by its blocks. */
+static vdit_status stream_head(job *work)
+{
+    size_t size = block_rows(work), count = work->head.row_count,
+           blocks = (count + size - 1) / size;
+    size_t settled = 0, done = 0;
+    int stop = 0;
+
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
+#endif
+    for (size_t i = 0; i < blocks; i++) {
+        size_t first = i * size, rows = count - first < size ? count - first : size, so_far;
+        int stopped;
+
+#ifdef _OPENMP
+#pragma omp atomic read
+#endif
+        stopped = stop;
+        if (stopped)
+            continue;
+        settled += stream_block(work, &work->workers[this_thread()], first, rows);
+#ifdef _OPENMP
+#pragma omp atomic capture
+#endif
+        so_far = ++done;
+        if (this_thread() == 0) {
+            double share = (work->heads_done + (double)so_far / (double)blocks) / work->heads;
+            if (vdit_run_progress(work->run, "attention", share, 1) != VDIT_OK) {
+#ifdef _OPENMP
+#pragma omp atomic write
+#endif
+                stop = 1;
+            }
+        }
+    }
+    vdit_run_counters(work->run)->attention[0] += settled;
+    return vdit_run_status(work->run);
+}
+
+/* Stage 2 of one row: everything that is still open. Returns: elements settled. */
+static size_t finish_row(job *work, vdit_last *last, size_t r)
+{
+    const vdit_head *head = &work->head;
+    const vdit_attention *call = head->call;
+    unsigned char open = work->rows.open[r];
+    size_t settled = 0;
+
+    vdit_last_load(last, r);
+    for (size_t c = 0; c < head->dv; c++) {
+        if ((open & VDIT_OPEN_O) != 0 && work->rows.o[r * head->dv + c]) {
+            vdit_rows_put(head, call->o, r, c, vdit_last_output(last, c, call->o->dtype));
+            settled++;
+        }
+        if ((open & VDIT_OPEN_SIGMA) != 0 && work->rows.sigma[r * head->dv + c])
+            vdit_rows_put(head, call->sigma, r, c, vdit_last_sigma(last, c));
+    }
+    if ((open & VDIT_OPEN_LSE) != 0) {
+        vdit_rows_put(head, call->lse, r, 0, vdit_last_lse(last));
+        settled++;
+    }
+    for (size_t j = 0; (open & VDIT_OPEN_MAP) != 0 && j < head->keys; j++) {
+        vdit_rows_put(head, call->map, r, head->key_at[j], vdit_last_entry(last, j));
+        settled++;
+    }
+    return settled;
+}
+
+/* Stage 2 of the head: the open rows, one by one. */
+static vdit_status finish_head(job *work)
+{
+    size_t count = work->head.row_count, settled = 0;
+
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
+#endif
+    for (size_t r = 0; r < count; r++)
+        if (work->rows.open[r] != 0)
+            settled += finish_row(work, &work->workers[this_thread()].last, r);
+    vdit_run_counters(work->run)->attention[2] += settled;
+    return vdit_run_status(work->run);
+}
+
+/* Stage 1 of the head: rows with open outputs, gathered into panels. */
+static void refine_head(job *work)
+{
+    size_t nr = work->head.kernel->nr, found = 0, settled = 0, *open;
+    size_t mark = vdit_run_mark(work->run);
+
+    open = vdit_run_alloc(work->run, work->head.row_count, sizeof *open);
+    for (size_t r = 0; open != NULL && r < work->head.row_count; r++)
+        if ((work->rows.open[r] & VDIT_OPEN_O) != 0)
+            open[found++] = r;
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
+#endif
+    for (size_t i = 0; i < found; i += nr) {
+        size_t rows = found - i < nr ? found - i : nr;
+        settled +=
+            vdit_refine_rows(&work->workers[this_thread()].refine, &work->rows, open + i, rows);
+    }
+    vdit_run_counters(work->run)->attention[1] += settled;
+    vdit_run_release(work->run, mark);
+}
+
+static vdit_status run_head(job *work, size_t b, size_t h)
+{
+    vdit_head_load(work->run, &work->head, b, h);
+    if (stream_head(work) != VDIT_OK)
+        return vdit_run_status(work->run);
+    vdit_special_rows(work->run, &work->head, &work->rows);
+    if (work->head.call->o != NULL)
+        refine_head(work);
+    finish_head(work);
+    work->heads_done += 1;
+    return vdit_run_status(work->run);
+}
+
+vdit_status vdit_attention_reference(vdit_run *run, const vdit_attention *call)
+{
+    size_t mark = vdit_run_mark(run);
+    job work;
+
+    if (vdit_attention_check(run, call) != VDIT_OK)
+        return vdit_run_status(run);
+    if (make_job(&work, run, call) == VDIT_OK)
+        for (size_t b = 0; b < call->q->shape[0]; b++)
+            for (size_t h = 0; h < call->q->shape[1] && vdit_run_status(run) == VDIT_OK; h++)
+                run_head(&work, b, h);
+    vdit_run_release(run, mark);
+    return vdit_run_status(run);
+}

@@ -1,0 +1,39 @@
+/*
+ * attention/refine.h - stage 1: rows that stage 0 left open, gathered into panels and done again to about
+ * 2^-55, with the open channels alone.
+ *
+ * Queries and keys are cut into two slices so that the product of the first ones is exact in any order
+ * (Ozaki, Ogita, Oishi, Rump, "Error-free transformations of matrix multiplication", 2012); the rest is
+ * 2^-22 smaller, and so is its error. Weights and sums are pairs of doubles.
+ */
+#ifndef VDIT_ATTENTION_REFINE_H
+#define VDIT_ATTENTION_REFINE_H
+
+#include "attention/rows.h"
+
+typedef struct vdit_refine {
+    const vdit_head *head;
+    int bits;                   /* of a first slice: d 2^(2 bits) <= 2^53 */
+    double *q, *q_high, *q_low; /* [d][nr] */
+    double *k_high, *k_low;     /* [VDIT_TILE][d] in panels of mr keys */
+    double *high, *low, *mask;  /* [VDIT_TILE][nr] logits, then weights; mask in natural units */
+    double *tile;               /* [mr * nr] */
+    double *row;                /* [max(d, 3 VDIT_TILE)] */
+    double *o_high, *o_low;     /* [nr][dv] sums over p v, of open channels */
+    double sum_high[VDIT_KERNEL_NR_MAX], sum_low[VDIT_KERNEL_NR_MAX], square[VDIT_KERNEL_NR_MAX];
+    double top[VDIT_KERNEL_NR_MAX], query_norm[VDIT_KERNEL_NR_MAX];
+} vdit_refine;
+
+/* Room for one panel, in the run's memory. Returns: VDIT_OK or the failure. */
+vdit_status vdit_refine_new(vdit_run *run, vdit_refine *refine, const vdit_head *head);
+
+/* Bytes that vdit_refine_new takes, at most. */
+double vdit_refine_bytes(const vdit_attention *call);
+
+/*
+ * Refines the open outputs of count <= nr rows; writes and closes what is settled.
+ * Returns: elements settled.
+ */
+size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count);
+
+#endif

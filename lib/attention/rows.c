@@ -1,0 +1,180 @@
+/* rows.c - the rounding test of stage 0, element by element. */
+#include <math.h>
+#include <string.h>
+#include "attention/rows.h"
+#include "exact/elementary.h"
+#include "exact/settle.h"
+
+#define LN_2 0x1.62e42fefa39efp-1
+#define UNIT 0x1p-53
+
+vdit_status vdit_rows_new(vdit_run *run, vdit_rows *rows, const vdit_head *head)
+{
+    memset(rows, 0, sizeof *rows);
+    rows->open = vdit_run_alloc(run, head->row_count, 1);
+    rows->top = vdit_run_alloc(run, head->row_count, sizeof(double));
+    rows->o = vdit_run_alloc(run, head->row_count, head->dv);
+    if (head->call->sigma != NULL)
+        rows->sigma = vdit_run_alloc(run, head->row_count, head->dv);
+    return vdit_run_status(run);
+}
+
+void vdit_rows_put(const vdit_head *head, const vdit_tensor *out, size_t r, size_t i, double value)
+{
+    size_t index[4] = {head->b, head->h, r, i};
+
+    vdit_store_f64(vdit_tensor_at(out, index), out->dtype, value);
+}
+
+/* A row without a valid key: output +0, log-sum-exp -inf. */
+static void finish_empty(const vdit_head *head, size_t r)
+{
+    const vdit_attention *call = head->call;
+
+    for (size_t c = 0; call->o != NULL && c < head->dv; c++)
+        vdit_rows_put(head, call->o, r, c, 0);
+    if (call->lse != NULL)
+        vdit_rows_put(head, call->lse, r, 0, -INFINITY);
+}
+
+/* The outputs of lane: tests and writes each channel. Returns: how many were settled. */
+static size_t finish_output(vdit_rows *rows, const vdit_stream *stream, const vdit_row_bound *bound,
+                            size_t lane)
+{
+    const vdit_head *head = stream->head;
+    const vdit_tensor *out = head->call->o;
+    size_t nr = head->kernel->nr, r = stream->first + lane, settled = 0;
+    const double *sums = stream->o + lane / nr * nr * head->dv_padded + lane % nr;
+    size_t index[4] = {head->b, head->h, r, 0};
+    char *to = vdit_tensor_at(out, index);
+    ptrdiff_t step = out->stride[3] * (ptrdiff_t)vdit_dtype_size(out->dtype);
+
+    for (size_t c = 0; c < head->dv; c++, to += step) {
+        double o = sums[c * nr] / stream->sum[lane], value = 0;
+        int known = head->value_max[c] == 0; /* a column of zeros gives an exact +0 */
+
+        if (!known && bound->usable)
+            known = vdit_settle_simple(&value, out->dtype, o, vdit_output_error(bound, head, c, o));
+        rows->o[r * head->dv + c] = !known;
+        settled += (size_t)known;
+        if (!known)
+            continue;
+        if (out->dtype == VDIT_F32) {
+            float narrow = (float)value;
+            memcpy(to, &narrow, sizeof narrow);
+        } else {
+            vdit_store_f64(to, out->dtype, value);
+        }
+    }
+    if (settled < head->dv)
+        rows->open[r] |= VDIT_OPEN_O;
+    return settled;
+}
+
+/* lse = ln 2 top + ln sum, with the errors of both. Returns: 1 if settled. */
+static size_t finish_lse(vdit_rows *rows, const vdit_stream *stream, const vdit_row_bound *bound,
+                         size_t lane)
+{
+    const vdit_head *head = stream->head;
+    double top = stream->top[lane] * LN_2, rest = vdit_log_estimate(stream->sum[lane]);
+    double lse = top + rest, value;
+    double error = bound->weight + bound->logit * head->key_norm_max + bound->total +
+                   VDIT_ESTIMATE_ERROR * fabs(rest) + UNIT * (4 * fabs(top) + 2 * fabs(lse) + 1);
+
+    if (bound->usable && vdit_settle_simple(&value, VDIT_F32, lse, 1.02 * error + bound->floor)) {
+        vdit_rows_put(head, head->call->lse, stream->first + lane, 0, value);
+        return 1;
+    }
+    rows->open[stream->first + lane] |= VDIT_OPEN_LSE;
+    return 0;
+}
+
+size_t vdit_rows_finish(vdit_rows *rows, const vdit_stream *stream)
+{
+    const vdit_head *head = stream->head;
+    size_t settled = 0;
+
+    for (size_t lane = 0; lane < stream->rows; lane++) {
+        size_t r = stream->first + lane;
+        vdit_row_bound bound;
+
+        rows->open[r] = 0;
+        rows->top[r] = stream->top[lane] * LN_2;
+        if (head->call->o != NULL)
+            memset(rows->o + r * head->dv, 0, head->dv);
+        if (stream->odd[lane])
+            rows->open[r] = VDIT_OPEN_ODD;
+        if (stream->odd[lane] || stream->sum[lane] == 0) {
+            finish_empty(head, r);
+            continue;
+        }
+        vdit_stream_bound(&bound, stream, lane);
+        if (head->call->o != NULL)
+            settled += finish_output(rows, stream, &bound, lane);
+        if (head->call->lse != NULL)
+            settled += finish_lse(rows, stream, &bound, lane);
+    }
+    return settled;
+}
+
+/* Map entries of one lane on tile t, from the weights in stream->s. Returns: how many were settled. */
+static size_t map_lane(vdit_rows *rows, const vdit_stream *stream, const vdit_row_bound *bound,
+                       size_t lane, size_t t)
+{
+    const vdit_head *head = stream->head;
+    size_t nr = head->kernel->nr, keys = vdit_tile_keys(head, t), r = stream->first + lane;
+    /* with a mask, bound->weight speaks of logits within 64 ln 2 of the top; here they are within 300 */
+    double far = head->call->mask != NULL ? 4096 * UNIT : 0;
+    size_t settled = 0;
+
+    for (size_t j = 0; j < keys; j++) {
+        size_t at = head->key_at[t * VDIT_TILE + j];
+        double p = stream->s[j * nr + lane % nr] / stream->sum[lane], value;
+        double norms = head->key_norm_max + head->key_norm[t * VDIT_TILE + j];
+        double error = p * (2 * bound->weight + bound->total + bound->logit * norms + far);
+        int known = bound->usable && p < 0x1p-400; /* far below half the least f32 */
+
+        value = 0;
+        if (bound->usable && !known)
+            known = vdit_settle_simple(&value, VDIT_F32, p, 1.02 * error + bound->floor * p);
+        if (known)
+            vdit_rows_put(head, head->call->map, r, at, value);
+        else
+            rows->open[r] |= VDIT_OPEN_MAP;
+        settled += (size_t)known;
+    }
+    return settled;
+}
+
+/* Zeros for the keys that are not packed, and for rows without a weight. */
+static void clear_map_row(const vdit_head *head, size_t r)
+{
+    for (size_t j = 0; j < head->call->k->shape[2]; j++)
+        vdit_rows_put(head, head->call->map, r, j, 0);
+}
+
+size_t vdit_rows_map(vdit_rows *rows, vdit_stream *stream)
+{
+    const vdit_head *head = stream->head;
+    size_t nr = head->kernel->nr, settled = 0;
+    double scrap[2 * VDIT_KERNEL_NR_MAX];
+
+    for (size_t lane = 0; lane < stream->rows; lane++)
+        clear_map_row(head, stream->first + lane);
+    for (size_t t = 0; t < head->tiles; t++)
+        for (size_t p = 0; p < stream->panels; p++) {
+            vdit_stream_logits(stream, p, t);
+            memset(scrap, 0, sizeof scrap);
+            head->kernel->exp2_sum(vdit_tile_keys(head, t), stream->top + p * nr, stream->s, scrap,
+                                   scrap + VDIT_KERNEL_NR_MAX);
+            for (size_t lane = p * nr; lane < (p + 1) * nr && lane < stream->rows; lane++) {
+                vdit_row_bound bound;
+
+                if (stream->odd[lane] || stream->sum[lane] == 0)
+                    continue;
+                vdit_stream_bound(&bound, stream, lane);
+                settled += map_lane(rows, stream, &bound, lane, t);
+            }
+        }
+    return settled;
+}

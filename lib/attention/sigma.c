@@ -1,0 +1,194 @@
+/*
+ * sigma.c - the noise model in binary64.
+ *
+ *     sigma^2 = sum_j (A_j + E_j) v_j^2 - 2 o sum_j E_j v_j + o^2 sum_j E_j + R(o)^2 / 3 + (s sum_j P_j |v_j|)^2
+ *
+ * with A_j = (min(p~_j, max(p_unit p~_j, p_sub)) / l)^2 / 3, E_j = (P_j score_unit scale |q| |k_j|)^2 and R the noise of
+ * rounding o: three products with the panels of v, and sums per lane (doc/numerics.md, 5.6).
+ */
+#include <math.h>
+#include <string.h>
+#include "attention/sigma.h"
+#include "exact/settle.h"
+
+#define UNIT 0x1p-53
+
+vdit_status vdit_sigma_new(vdit_run *run, vdit_sigma *sigma, const vdit_head *head)
+{
+    size_t nr = head->kernel->nr, lanes = VDIT_STREAM_PANELS * nr;
+
+    sigma->squares = vdit_run_alloc(run, head->dv_padded * VDIT_TILE, sizeof(double));
+    sigma->sizes = vdit_run_alloc(run, head->dv_padded * VDIT_TILE, sizeof(double));
+    sigma->both = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
+    sigma->score = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
+    sigma->sum_both = vdit_run_alloc(run, lanes * head->dv_padded, sizeof(double));
+    sigma->sum_score = vdit_run_alloc(run, lanes * head->dv_padded, sizeof(double));
+    sigma->sum_size = vdit_run_alloc(run, lanes * head->dv_padded, sizeof(double));
+    sigma->score_total = vdit_run_alloc(run, lanes, sizeof(double));
+    sigma->query_square = vdit_run_alloc(run, lanes, sizeof(double));
+    sigma->key_square = vdit_run_alloc(run, VDIT_TILE, sizeof(double));
+    return vdit_run_status(run);
+}
+
+/* v^2, |v| and |k|^2 of tile t. */
+static void load_tile(vdit_sigma *sigma, const vdit_head *head, size_t t)
+{
+    size_t keys = vdit_tile_keys(head, t), mr = head->kernel->mr,
+           count = head->dv_padded * VDIT_TILE;
+    const double *v = head->v + t * count, *k = head->k + t * VDIT_TILE * head->d;
+
+    for (size_t c = 0; c < head->dv_padded; c += mr)
+        for (size_t i = c * VDIT_TILE; i < c * VDIT_TILE + keys * mr; i++) {
+            sigma->squares[i] = v[i] * v[i];
+            sigma->sizes[i] = fabs(v[i]);
+        }
+    for (size_t j = 0; j < keys; j++) {
+        double sum = 0;
+        for (size_t c = 0; c < head->d; c++) {
+            double x = k[j / mr * mr * head->d + c * mr + j % mr];
+            sum += x * x;
+        }
+        sigma->key_square[j] = sum;
+    }
+}
+
+/* (score_unit scale |q|)^2 of each lane, and cleared sums. */
+static void load_lanes(vdit_sigma *sigma, const vdit_stream *stream)
+{
+    const vdit_head *head = stream->head;
+    size_t nr = head->kernel->nr, lanes = stream->panels * nr;
+    double unit = head->call->noise.score_unit * head->call->scale;
+
+    for (size_t lane = 0; lane < lanes; lane++) {
+        const double *q = stream->q + lane / nr * nr * head->d + lane % nr;
+        double sum = 0;
+        for (size_t c = 0; c < head->d; c++)
+            sum += q[c * nr] * q[c * nr];
+        sigma->query_square[lane] = sum * unit * unit;
+        sigma->score_total[lane] = 0;
+    }
+    memset(sigma->sum_both, 0, lanes * head->dv_padded * sizeof(double));
+    memset(sigma->sum_score, 0, lanes * head->dv_padded * sizeof(double));
+    memset(sigma->sum_size, 0, lanes * head->dv_padded * sizeof(double));
+}
+
+/* From the weights 2^(x - top) in stream->s: P in place, and the panels both and score. */
+static void weigh(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t keys)
+{
+    const vdit_noise *noise = &stream->head->call->noise;
+    size_t nr = stream->head->kernel->nr;
+
+    for (size_t lane = 0; lane < nr; lane++) {
+        size_t at = p * nr + lane;
+        /* p~ = weight / largest, so l = sum / largest */
+        double largest = exp2(stream->most[at] - stream->top[at]), total = stream->sum[at];
+        double least = noise->p_sub * largest;
+
+        for (size_t j = 0; total > 0 && j < keys; j++) {
+            double weight = stream->s[j * nr + lane], share = weight / total;
+            double rounding = fmin(weight, fmax(noise->p_unit * weight, least)) / total;
+
+            stream->s[j * nr + lane] = share;
+            sigma->score[j * nr + lane] =
+                share * share * sigma->query_square[at] * sigma->key_square[j];
+            sigma->both[j * nr + lane] = rounding * rounding / 3 + sigma->score[j * nr + lane];
+            sigma->score_total[at] += sigma->score[j * nr + lane];
+        }
+    }
+}
+
+/* sums += V' W for one panel of queries and one tile. */
+static void add_product(const vdit_stream *stream, size_t keys, const double *values,
+                        const double *weights, double *sums)
+{
+    const vdit_head *head = stream->head;
+    size_t mr = head->kernel->mr, nr = head->kernel->nr;
+
+    for (size_t c = 0; c < head->dv_padded; c += mr) {
+        head->kernel->gemm(keys, values + c * VDIT_TILE, weights, stream->tile);
+        for (size_t i = 0; i < mr * nr; i++)
+            sums[c * nr + i] += stream->tile[i];
+    }
+}
+
+static void sigma_panel(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t t)
+{
+    const vdit_head *head = stream->head;
+    size_t nr = head->kernel->nr, keys = vdit_tile_keys(head, t), at = p * nr * head->dv_padded;
+    double scrap[2 * VDIT_KERNEL_NR_MAX] = {0};
+
+    vdit_stream_logits(stream, p, t);
+    head->kernel->exp2_sum(keys, stream->top + p * nr, stream->s, scrap, scrap + nr);
+    weigh(sigma, stream, p, keys);
+    add_product(stream, keys, sigma->squares, sigma->both, sigma->sum_both + at);
+    add_product(stream, keys, head->v + t * head->dv_padded * VDIT_TILE, sigma->score,
+                sigma->sum_score + at);
+    add_product(stream, keys, sigma->sizes, stream->s, sigma->sum_size + at);
+}
+
+/* The estimate of sigma^2 for one element, and a bound of its error. */
+static double sigma_square(const vdit_sigma *sigma, const vdit_stream *stream,
+                           const vdit_row_bound *bound, size_t lane, size_t c, double *error)
+{
+    const vdit_head *head = stream->head;
+    const vdit_noise *noise = &head->call->noise;
+    size_t nr = head->kernel->nr, at = (lane / nr * head->dv_padded + c) * nr + lane % nr;
+    double o = stream->o[at] / stream->sum[lane], total = sigma->score_total[lane];
+    double both = sigma->sum_both[at], size = sigma->sum_size[at] * noise->sum_unit;
+    double out = fmax(noise->out_unit * fabs(o), noise->out_sub);
+    double cross = sqrt(both * total); /* at least |sum E v|, by Cauchy and Schwarz */
+    double o_error = vdit_output_error(bound, head, c, o);
+    /* every weight's relative error, twice for the square, and the roundings of its formula and sums */
+    double relative = 2 * (2 * bound->weight + 2 * bound->logit * head->key_norm_max +
+                           bound->total + bound->value + 32 * UNIT);
+
+    *error =
+        1.1 * (relative * (both + 2 * fabs(o) * cross + o * o * total + size * size + out * out) +
+               o_error * (2 * cross + 2 * fabs(o) * total + noise->out_unit * out) +
+               o_error * o_error * (total + noise->out_unit * noise->out_unit)) +
+        (double)head->keys * 0x1p-900;
+    return both - 2 * o * sigma->sum_score[at] + o * o * total + out * out / 3 + size * size;
+}
+
+static void finish_lane(const vdit_sigma *sigma, const vdit_stream *stream, vdit_rows *rows,
+                        size_t lane)
+{
+    const vdit_head *head = stream->head;
+    size_t r = stream->first + lane;
+    vdit_row_bound bound;
+
+    memset(rows->sigma + r * head->dv, 0, head->dv);
+    if (stream->odd[lane] || stream->sum[lane] == 0) {
+        for (size_t c = 0; c < head->dv; c++)
+            vdit_rows_put(head, head->call->sigma, r, c, 0);
+        return;
+    }
+    vdit_stream_bound(&bound, stream, lane);
+    for (size_t c = 0; c < head->dv; c++) {
+        double error, square = sigma_square(sigma, stream, &bound, lane, c, &error), value;
+        int known = bound.usable && square > 4 * error;
+
+        if (known) { /* sqrt is concave: the error of the root is below error / sqrt(square - error) */
+            double root = sqrt(square);
+            known = vdit_settle_simple(&value, VDIT_BF16, root,
+                                       error / sqrt(square - error) + 8 * UNIT * root);
+        }
+        if (known)
+            vdit_rows_put(head, head->call->sigma, r, c, value);
+        else
+            rows->open[r] |= VDIT_OPEN_SIGMA;
+        rows->sigma[r * head->dv + c] = !known;
+    }
+}
+
+void vdit_sigma_run(vdit_sigma *sigma, vdit_stream *stream, vdit_rows *rows)
+{
+    load_lanes(sigma, stream);
+    for (size_t t = 0; t < stream->head->tiles; t++) {
+        load_tile(sigma, stream->head, t);
+        for (size_t p = 0; p < stream->panels; p++)
+            sigma_panel(sigma, stream, p, t);
+    }
+    for (size_t lane = 0; lane < stream->rows; lane++)
+        finish_lane(sigma, stream, rows, lane);
+}

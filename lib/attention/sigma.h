@@ -1,0 +1,26 @@
+/*
+ * attention/sigma.h - stage 0 of sigma: the noise model streamed beside the output.
+ */
+#ifndef VDIT_ATTENTION_SIGMA_H
+#define VDIT_ATTENTION_SIGMA_H
+
+#include "attention/rows.h"
+
+typedef struct vdit_sigma {
+    double *squares, *sizes; /* [dv_padded][VDIT_TILE] panels of v^2 and |v| of one tile */
+    double *both, *score;    /* [VDIT_TILE][nr] the weights A_j + E_j, and E_j */
+    double *sum_both;        /* [panels][dv_padded][nr] sum (A + E) v^2 */
+    double *sum_score;       /* sum E v */
+    double *sum_size;        /* sum P |v| */
+    double *score_total;     /* [panels * nr] sum E */
+    double *query_square;    /* [panels * nr] (score_unit scale |q|)^2 */
+    double *key_square;      /* [VDIT_TILE] |k|^2 */
+} vdit_sigma;
+
+/* Room beside a stream, in the run's memory. Returns: VDIT_OK or the failure. */
+vdit_status vdit_sigma_new(vdit_run *run, vdit_sigma *sigma, const vdit_head *head);
+
+/* Streams the block once more, its top, sum and o known; writes what is settled, opens the rest. */
+void vdit_sigma_run(vdit_sigma *sigma, vdit_stream *stream, vdit_rows *rows);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * weigh.c - e^y for y given as a sum of two doubles, and compensated sums of products.
+ *
+ * Error-free transformations: TwoSum (Knuth), TwoProduct (Dekker, Veltkamp splitting), as in Ogita, Rump,
+ * Oishi, "Accurate sum and dot product", 2005. This file must be compiled without contraction. One body
+ * serves each instruction set; none of them changes a bit.
+ */
+#include <stdint.h>
+#include <string.h>
+#include "attention/weigh.h"
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
+#ifdef _OPENMP
+#define SIMD _Pragma("omp simd")
+#else
+#define SIMD
+#endif
+
+#define LOG2_E 0x1.71547652b82fep+0
+#define LN2_HIGH                                                                                   \
+    0x1.62e42fefa38p-1 /* the first 42 bits of ln 2: times an integer below 2^11, exact */
+#define LN2_LOW 0x1.ef35793c7673p-45 /* ln 2 - LN2_HIGH, to nearest */
+#define MAGIC   0x1.8p52
+#define LEAST   (-690.0)
+
+/* a + b = sum + *rest. */
+INLINE double two_sum(double a, double b, double *rest)
+{
+    double sum = a + b, part = sum - a;
+
+    *rest = (a - (sum - part)) + (b - part);
+    return sum;
+}
+
+/* The upper 26 bits of a. */
+INLINE double split(double a)
+{
+    double scaled = 0x1.0000002p27 * a;
+
+    return scaled - (scaled - a);
+}
+
+/* a b = product + *rest. */
+INLINE double two_product(double a, double b, double *rest)
+{
+    double product = a * b, a_high = split(a), b_high = split(b);
+    double a_low = a - a_high, b_low = b - b_high;
+
+    *rest = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
+    return product;
+}
+
+/* x 2^n for a normal result; the low bits of magic's representation hold n. */
+INLINE double power_of_two(double magic)
+{
+    union {
+        double value;
+        uint64_t bits;
+    } x;
+
+    x.value = magic;
+    x.bits = (x.bits << 52) + (UINT64_C(1023) << 52);
+    return x.value;
+}
+
+/*
+ * e^(y + rest): r = y - n ln 2 as a pair (exact but for n LN2_LOW); then 1 + r + r^2/2 with the error of
+ * every addition kept, and r^3 (1/6 + r/24 + ...), below 0.0079, in plain arithmetic: its five roundings
+ * make 0.04 units, the terms left out (r^15/15!, rest r^2/2) 0.02.
+ */
+INLINE void exp_pair(double y, double rest, double *high, double *low)
+{
+    double magic = y * LOG2_E + MAGIC, n = magic - MAGIC, power = power_of_two(magic);
+    double r_low, square_low, e1, e2, e3, sum, tail;
+    double r = two_sum(y - n * LN2_HIGH, rest - n * LN2_LOW, &r_low);
+    double square = two_product(r, r, &square_low);
+    double q = 0x1.93974a8c07c9dp-37;                  /* 1/14! */
+    q = q * r + 0x1.6124613a86d09p-33;                 /* 1/13! */
+    q = q * r + 0x1.1eed8eff8d898p-29;                 /* 1/12! */
+    q = q * r + 0x1.ae64567f544e4p-26;                 /* 1/11! */
+    q = q * r + 0x1.27e4fb7789f5cp-22;                 /* 1/10! */
+    q = q * r + 0x1.71de3a556c734p-19;                 /* 1/9! */
+    q = q * r + 0x1.a01a01a01a01ap-16;                 /* 1/8! */
+    q = q * r + 0x1.a01a01a01a01ap-13;                 /* 1/7! */
+    q = q * r + 0x1.6c16c16c16c17p-10;                 /* 1/6! */
+    q = q * r + 0x1.1111111111111p-7;                  /* 1/5! */
+    q = q * r + 0x1.5555555555555p-5;                  /* 1/4! */
+    q = (q * r + 0x1.5555555555555p-3) * (square * r); /* 1/3! */
+    sum = two_sum(1, r, &e1);
+    sum = two_sum(sum, 0.5 * square, &e2);
+    sum = two_sum(sum, q, &e3);
+    tail = ((e1 + e2) + e3) + (r_low + (0.5 * square_low + r * r_low));
+    sum = two_sum(sum, tail, &e1);
+    *high = y > LEAST ? sum * power : 0;
+    *low = y > LEAST ? e1 * power : 0;
+}
+
+INLINE void weigh_body(size_t keys, size_t lanes, double scale, const double *mask,
+                       const double *top, double *restrict high, double *restrict low,
+                       double *restrict sum_high, double *restrict sum_low, double *restrict square)
+{
+    for (size_t j = 0; j < keys; j++, high += lanes, low += lanes) {
+        SIMD for (size_t i = 0; i < lanes; i++)
+        {
+            double rest, e, s = two_product(scale, high[i], &rest);
+
+            rest += scale * low[i];
+            if (mask != NULL) {
+                s = two_sum(s, mask[j * lanes + i], &e);
+                rest += e;
+            }
+            s = two_sum(s, -top[i], &e);
+            rest += e;
+            exp_pair(s, rest, &high[i], &low[i]);
+            sum_high[i] = two_sum(sum_high[i], high[i], &e);
+            sum_low[i] += e + low[i];
+            square[i] += high[i] * high[i];
+        }
+    }
+}
+
+#define CHAINS 8
+
+INLINE void values_body(size_t n, const double *restrict p_high, const double *restrict p_low,
+                        const double *restrict v, double *sum_high, double *sum_low)
+{
+    double high[CHAINS] = {0}, low[CHAINS] = {0}, e;
+
+    for (size_t j = 0; j < n; j += CHAINS) {
+        SIMD for (size_t i = 0; i < CHAINS; i++)
+        {
+            double rest, lost, term = two_product(p_high[j + i], v[j + i], &rest);
+
+            high[i] = two_sum(high[i], term, &lost);
+            low[i] += (rest + lost) + p_low[j + i] * v[j + i];
+        }
+    }
+    for (size_t i = 0; i < CHAINS; i++) {
+        *sum_high = two_sum(*sum_high, high[i], &e);
+        *sum_low += e + low[i];
+    }
+}
+
+/* One instance per instruction set. */
+#define INSTANCE(set, attribute)                                                                   \
+    attribute static void weigh_##set(size_t keys, size_t lanes, double scale, const double *mask, \
+                                      const double *top, double *high, double *low,                \
+                                      double *sum_high, double *sum_low, double *square)           \
+    {                                                                                              \
+        weigh_body(keys, lanes, scale, mask, top, high, low, sum_high, sum_low, square);           \
+    }                                                                                              \
+    attribute static void values_##set(size_t n, const double *p_high, const double *p_low,        \
+                                       const double *v, double *sum_high, double *sum_low)         \
+    {                                                                                              \
+        values_body(n, p_high, p_low, v, sum_high, sum_low);                                       \
+    }
+
+#define NO_ATTRIBUTE
+INSTANCE(portable, NO_ATTRIBUTE)
+
+#if defined(__GNUC__) && defined(__x86_64__)
+INSTANCE(avx512, __attribute__((target("avx512f,avx512dq"))))
+INSTANCE(avx2, __attribute__((target("avx2"))))
+#define CHOOSE(name)                                                                               \
+    (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") ? name##_avx512       \
+     : __builtin_cpu_supports("avx2")                                        ? name##_avx2         \
+                                                                             : name##_portable)
+#else
+#define CHOOSE(name) name##_portable
+#endif
+
+void vdit_weigh(size_t keys, size_t lanes, double scale, const double *mask, const double *top,
+                double *high, double *low, double *sum_high, double *sum_low, double *square)
+{
+    CHOOSE(weigh)(keys, lanes, scale, mask, top, high, low, sum_high, sum_low, square);
+}
+
+void vdit_weigh_values(size_t n, const double *p_high, const double *p_low, const double *v,
+                       double *sum_high, double *sum_low)
+{
+    CHOOSE(values)(n, p_high, p_low, v, sum_high, sum_low);
+}
