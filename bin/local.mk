@@ -8,3 +8,12 @@ libprogram_la_SOURCES = \
 libprogram_la_CPPFLAGS = $(AM_CPPFLAGS) -DPROGRAM_DATADIR='"$(pkgdatadir)"' \
 	-DPROGRAM_SOURCE_DATA='"$(abs_top_srcdir)/data"'
 PROGRAM_LIBS = libprogram.la libvdit.la $(JANSSON_LIBS)
+
+bin_PROGRAMS += %D%/vdit-attend
+%C%_vdit_attend_SOURCES = \
+	%D%/attend_estimate.c \
+	%D%/attend_read.c \
+	%D%/attend_write.c \
+	%D%/attend.h \
+	%D%/vdit-attend.c
+%C%_vdit_attend_LDADD = $(PROGRAM_LIBS)

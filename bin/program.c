@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,7 @@ int program_parse(const program *self, int argc, char **argv, char ***operands)
     int found;
 
     this_program = self;
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is a failed write, which cleans up */
     add_options(&tables, self->options);
     add_options(&tables, common_options);
     opterr = 0;

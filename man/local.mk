@@ -1,4 +1,5 @@
 dist_man_MANS += \
+	%D%/vdit-attend.1 \
 	%D%/vdit.7 \
 	%D%/vdit_attention.3 \
 	%D%/vdit_backend.3 \

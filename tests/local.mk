@@ -2,8 +2,9 @@ LOG_DRIVER = env CMOCKA_MESSAGE_OUTPUT=TAP AM_TAP_AWK='$(AWK)' \
 	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = $(SHELL)
-AM_TESTS_ENVIRONMENT = LC_ALL=C CC='$(CC)' NM='$(NM)' builddir='$(abs_top_builddir)' \
-	srcdir='$(abs_top_srcdir)'; export LC_ALL CC NM builddir srcdir;
+AM_TESTS_ENVIRONMENT = LC_ALL=C CC='$(CC)' NM='$(NM)' \
+	TEST_CFLAGS='$(AM_CFLAGS) $(CFLAGS)' builddir='$(abs_top_builddir)' \
+	srcdir='$(abs_top_srcdir)'; export LC_ALL CC NM TEST_CFLAGS builddir srcdir;
 
 TEST_LIBS = libvdit-core.la $(CMOCKA_LIBS)
 
@@ -26,11 +27,20 @@ check_PROGRAMS += %D%/test_exact_mp
 %C%_test_exact_mp_LDADD = $(ORACLE_LIBS)
 endif
 
+# What the shell tests make, change and compare tensor files with.
+noinst_PROGRAMS += %D%/tensors
+%C%_tensors_SOURCES = %D%/tensors.c
+%C%_tensors_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bin
+%C%_tensors_LDADD = $(PROGRAM_LIBS)
+
 dist_check_SCRIPTS += \
+	%D%/attend.sh \
+	%D%/examples.sh \
 	%D%/exports.sh \
 	%D%/format.sh \
 	%D%/headers.sh \
-	%D%/house.sh
+	%D%/house.sh \
+	%D%/options.sh
 EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh %D%/totals.awk
 
 # Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.

@@ -1,0 +1,203 @@
+/* vdit-attend.c - attention on tensors from files. Its man page, vdit-attend(1), is the contract. */
+#include "config.h"
+#include "attend.h"
+#include "program.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LONG_FLOPS   2e11 /* a call beyond this is estimated first: some seconds on any machine */
+#define LONG_SECONDS 5    /* an estimate beyond this is stated */
+
+static attend_settings set = {.backend = "reference", .layout = "BHND", .scale = NAN};
+
+static const program_option options[] = {
+    {"q", 'q', "FILE[:NAME]", "queries: [N,d], [H,N,d] or [B,H,N,d]", program_read_text, &set.q},
+    {"k", 'k', "FILE[:NAME]", "keys", program_read_text, &set.k},
+    {"v", 'v', "FILE[:NAME]", "values", program_read_text, &set.v},
+    {"output", 'o', "FILE", "write the output o", program_read_text, &set.output},
+    {"lse", 0, "FILE", "write the log-sum-exp of each row, lse", program_read_text, &set.lse},
+    {"map", 0, "FILE", "write the attention map of the rows, map", program_read_text, &set.map},
+    {"backend", 'b', "NAME", "reference (default) or fast", program_read_text, &set.backend},
+    {"dtype", 0, "f32|bf16|f16", "dtype of o (default: that of q)", program_read_text, &set.dtype},
+    {"scale", 's', "S", "factor of the logits (default: 1/sqrt(d))", program_read_double,
+     &set.scale},
+    {"mask", 0, "FILE[:NAME]", "mask over [B,H,Nq,Nk]: float is added, bool 1 attends",
+     program_read_text, &set.mask},
+    {"key-length", 0, "N|N,N,...|FILE[:NAME]", "valid keys, for all or per batch",
+     program_read_text, &set.key_length},
+    {"rows", 0, "LIST|every:STRIDE|FILE[:NAME]", "query rows to compute, such as 0,7,100-199",
+     program_read_text, &set.rows},
+    {"layout", 0, "BHND|BNHD", "order of the axes of q, k, v and o", program_read_text,
+     &set.layout},
+    {"threads", 't', "N", "threads (default: all); the bits do not depend on it",
+     program_read_threads, &set.threads},
+    {"estimate", 0, NULL, "print what the call would take, and stop", program_read_flag,
+     &set.estimate},
+    {"json", 0, NULL, "print a summary as JSON", program_read_flag, &set.json},
+    {0},
+};
+
+static const program self = {
+    "vdit-attend",
+    "Softmax attention on tensors from safetensors, npy and npz files.",
+    "[OPTION]... --q FILE --k FILE --v FILE -o FILE",
+    options,
+};
+
+static void choose_backend(attend_job *job)
+{
+    char names[256] = "";
+    const vdit_backend *b;
+
+    for (size_t i = 0; (b = vdit_backend_at(i)) != NULL; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", b->name);
+    }
+    job->backend = vdit_backend_find(set.backend);
+    if (job->backend == NULL || job->backend->attention == NULL)
+        program_fail("--backend: '%s' is none of %s", set.backend, names);
+}
+
+/* Checks the words of the command line that need no file. */
+static void check_words(attend_job *job)
+{
+    choose_backend(job);
+    if (strcmp(set.layout, "BHND") != 0 && strcmp(set.layout, "BNHD") != 0)
+        program_fail("--layout: '%s' is none of BHND, BNHD", set.layout);
+    if (set.dtype != NULL &&
+        (!vdit_dtype_find(&job->dtype, set.dtype) ||
+         (job->dtype != VDIT_F32 && job->dtype != VDIT_BF16 && job->dtype != VDIT_F16)))
+        program_fail("--dtype: '%s' is none of f32, bf16, f16", set.dtype);
+    if (!set.estimate && set.output == NULL && set.lse == NULL && set.map == NULL)
+        program_fail("nothing to write: give -o, --lse or --map");
+}
+
+/* Refuses what cannot fit: a run that swaps would not end. */
+static void check_memory(const attend_estimate *expected)
+{
+    char needed[32], there[32];
+    double memory = program_memory();
+
+    if (memory > 0 && expected->bytes > memory)
+        program_fail("the call needs %s of memory and this machine has %s%s",
+                     program_bytes_text(needed, sizeof needed, expected->bytes),
+                     program_bytes_text(there, sizeof there, memory),
+                     set.map ? "; choose fewer --rows for the map" : "");
+}
+
+/* States the estimate on stderr (words) or, for --estimate, on stdout. */
+static void state_estimate(const attend_job *job, const attend_estimate *expected)
+{
+    char line[256], bytes[32], time[32] = "under a second";
+
+    if (expected->seconds >= 1)
+        program_time_text(time, sizeof time, expected->seconds);
+    snprintf(line, sizeof line, "%zu x %zu heads of %zu x %zu, width %zu: about %s, memory %s",
+             job->q.shape[0], job->q.shape[1], attend_row_count(job), job->k.shape[2],
+             job->q.shape[3], time, program_bytes_text(bytes, sizeof bytes, expected->bytes));
+    if (set.estimate)
+        puts(line);
+    else if (expected->seconds > LONG_SECONDS)
+        program_say("%s", line);
+}
+
+static json_t *shape_json(const vdit_tensor *t)
+{
+    json_t *shape = json_array();
+
+    for (int i = 0; i < t->rank; i++)
+        json_array_append_new(shape, json_integer((json_int_t)t->shape[i]));
+    return json_pack("{s:s, s:o}", "dtype", vdit_dtype_name(t->dtype), "shape", shape);
+}
+
+static void add_output(json_t *outputs, const char *name, const char *path, const vdit_tensor *t)
+{
+    json_t *entry;
+
+    if (path == NULL)
+        return;
+    entry = shape_json(t);
+    json_object_set_new(entry, "file", json_string(path));
+    json_object_set_new(outputs, name, entry);
+}
+
+/* Prints the summary that vdit-attend(1) describes; seconds is negative if nothing was computed. */
+static void print_json(const attend_job *job, const attend_estimate *expected, double seconds)
+{
+    const uint64_t *stages = vdit_run_counters(job->run)->attention;
+    json_t *outputs = json_object();
+    json_t *summary = json_pack(
+        "{s:s, s:s, s:i, s:o, s:o, s:o, s:f, s:I, s:I, s:I, s:I}", "backend", job->backend->name,
+        "version", PACKAGE_VERSION, "threads", vdit_run_threads(job->run), "q",
+        shape_json(&job->q_file), "k", shape_json(&job->k_file), "v", shape_json(&job->v_file),
+        "scale", job->call.scale, "rows", (json_int_t)attend_row_count(job), "flops",
+        (json_int_t)expected->cost.flops, "entries", (json_int_t)expected->cost.entries, "bytes",
+        (json_int_t)expected->bytes);
+
+    if (expected->seconds >= 0)
+        json_object_set_new(summary, "estimated_seconds", json_real(expected->seconds));
+    if (seconds >= 0) {
+        add_output(outputs, "o", set.output, &job->o_file);
+        add_output(outputs, "lse", set.lse, &job->lse_file);
+        add_output(outputs, "map", set.map, &job->map_file);
+        json_object_set_new(summary, "seconds", json_real(seconds));
+        json_object_set_new(summary, "stages",
+                            json_pack("[I, I, I]", (json_int_t)stages[0], (json_int_t)stages[1],
+                                      (json_int_t)stages[2]));
+        json_object_set(summary, "outputs", outputs);
+    }
+    json_dumpf(summary, stdout, JSON_REAL_PRECISION(17));
+    putchar('\n');
+    json_decref(outputs);
+    json_decref(summary);
+}
+
+/* Returns: seconds that the call took. */
+static double compute(attend_job *job)
+{
+    double start = program_seconds();
+
+    program_progress(job->run);
+    attend_outputs_make(job);
+    job->backend->attention(job->run, &job->call);
+    program_check(job->run);
+    program_progress_clear();
+    return program_seconds() - start;
+}
+
+int main(int argc, char **argv)
+{
+    attend_job job = {.set = &set};
+    attend_estimate expected;
+    char **operands;
+    double seconds = -1;
+
+    if (program_parse(&self, argc, argv, &operands) != 0)
+        program_fail("'%s' was not expected; inputs are given as --q, --k and --v", operands[0]);
+    if ((job.run = vdit_run_new()) == NULL)
+        program_fail("no memory");
+    vdit_run_set_threads(job.run, set.threads);
+    check_words(&job);
+    attend_read(&job);
+    attend_outputs_check(&job);
+    attend_cost(&expected, &job);
+    check_memory(&expected);
+    if (set.estimate || expected.cost.flops > LONG_FLOPS)
+        attend_try(&expected, &job);
+    if (!set.json)
+        state_estimate(&job, &expected);
+    if (!set.estimate) {
+        seconds = compute(&job);
+        attend_outputs_write(&job);
+    }
+    if (set.json)
+        print_json(&job, &expected, seconds);
+    if (fflush(stdout) != 0)
+        attend_outputs_remove(&job);
+    for (int i = 0; i < job.file_count; i++)
+        vdit_file_close(job.files[i]);
+    vdit_run_free(job.run);
+    return program_finish(0);
+}
