@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += libvdit-core.la
 libvdit_core_la_SOURCES = \
 	%D%/attention/call.c \
+	%D%/attention/fast.c \
 	%D%/attention/head.c \
 	%D%/attention/head.h \
 	%D%/attention/last.c \

@@ -5,6 +5,8 @@
 static const vdit_backend backends[] = {
     {sizeof(vdit_backend), "reference", "every element is the real result rounded once", NULL, NULL,
      NULL, NULL, vdit_attention_reference},
+    {sizeof(vdit_backend), "fast", "binary32 arithmetic, no promise on bits", NULL, NULL, NULL, NULL,
+     vdit_attention_fast},
 };
 
 const vdit_backend *vdit_backend_at(size_t i)

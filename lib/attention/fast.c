@@ -1,0 +1,293 @@
+/*
+ * fast.c - attention in binary32, tiled as flash attention is: memory O(N d), no promise on bits.
+ *
+ * The same shape as stage 0 of the reference, with lanes of queries and one pass over the keys; but each
+ * block packs its keys as it goes, and nothing is bounded. Infinities and NaN in an operand spread as the
+ * arithmetic has it.
+ */
+#include <math.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#include "attention/head.h"
+
+#define LOG2_E 1.44269504f
+#define PANELS 8    /* of queries per block */
+#define TILE   192  /* keys */
+#define RISE   8.0f /* the maximum moves when weights would exceed 2^8 */
+#define NO_TOP -0x1p100f
+
+/* One head in binary32 panels, shared by all threads. */
+typedef struct fast_head {
+    const vdit_attention *call;
+    const vdit_kernel_f32 *kernel;
+    size_t b, h, d, dv, dv_padded, keys, rows;
+    float *k; /* [panel][d][mr] */
+    float *v; /* [tile][panel of channels][TILE][mr] */
+} fast_head;
+
+/* One thread's block of queries. */
+typedef struct fast_block {
+    float *q, *s, *o, *mask, *tile;   /* as in stream.h */
+    float *top, *most, *sum, *square; /* [PANELS * nr] */
+    double *row;                      /* [max(d, dv, TILE)] */
+} fast_block;
+
+static size_t round_up(size_t count, size_t to)
+{
+    return (count + to - 1) / to * to;
+}
+
+static void load_row(double *out, const vdit_tensor *t, const fast_head *head, size_t n)
+{
+    size_t index[4] = {head->b, head->h, n, 0};
+
+    if (t->shape[3] > 0)
+        vdit_load_f64(out, t->shape[3], vdit_tensor_at(t, index), t->stride[3], t->dtype);
+}
+
+/* Packs the keys and values of one tile. */
+static void pack_tile(fast_head *head, double *row, size_t t)
+{
+    size_t mr = head->kernel->mr, d = head->d, end = round_up(head->keys, mr);
+
+    for (size_t j = t * TILE; j < (t + 1) * TILE && j < end; j++) {
+        float *k = head->k + j / mr * mr * d + j % mr;
+        float *v = head->v + t * head->dv_padded * TILE + j % TILE * mr;
+
+        if (j < head->keys)
+            load_row(row, head->call->k, head, j);
+        for (size_t c = 0; c < d; c++)
+            k[c * mr] = j < head->keys ? (float)row[c] : 0;
+        if (j < head->keys)
+            load_row(row, head->call->v, head, j);
+        for (size_t c = 0; c < head->dv_padded; c++)
+            v[c / mr * mr * TILE + c % mr] = j < head->keys && c < head->dv ? (float)row[c] : 0;
+    }
+}
+
+/* Queries of a block into panels, sums cleared. */
+static void load_block(const fast_head *head, fast_block *block, size_t first, size_t rows)
+{
+    size_t nr = head->kernel->nr, lanes = round_up(rows, nr);
+
+    for (size_t lane = 0; lane < lanes; lane++) {
+        float *q = block->q + lane / nr * nr * head->d + lane % nr;
+
+        if (lane < rows)
+            load_row(block->row, head->call->q, head, vdit_query_at(head->call, first + lane));
+        for (size_t c = 0; c < head->d; c++)
+            q[c * nr] = lane < rows ? (float)block->row[c] : 0;
+        block->top[lane] = block->most[lane] = NO_TOP;
+        block->sum[lane] = block->square[lane] = 0;
+    }
+    memset(block->o, 0, lanes * head->dv_padded * sizeof(float));
+}
+
+/* One mask entry in units of log 2. */
+static float mask_at(const fast_head *head, size_t r, size_t j)
+{
+    const vdit_tensor *mask = head->call->mask;
+    size_t index[4] = {head->b, head->h, vdit_query_at(head->call, r), j};
+    double value;
+
+    for (int axis = 0; axis < 4; axis++)
+        if (mask->shape[axis] == 1)
+            index[axis] = 0;
+    vdit_load_f64(&value, 1, vdit_tensor_at(mask, index), 1, mask->dtype);
+    if (mask->dtype == VDIT_BOOL)
+        return value != 0 ? 0 : -INFINITY;
+    return (float)value * LOG2_E;
+}
+
+static void load_mask(const fast_head *head, fast_block *block, size_t first, size_t rows, size_t p,
+                      size_t t, size_t keys)
+{
+    size_t nr = head->kernel->nr;
+
+    for (size_t j = 0; j < keys; j++)
+        for (size_t lane = 0; lane < nr; lane++)
+            block->mask[j * nr + lane] =
+                p * nr + lane < rows ? mask_at(head, first + p * nr + lane, t * TILE + j) : 0;
+}
+
+/* Moves the reference point of a lane to an integer, and its sums with it. */
+static void rescale(const fast_head *head, fast_block *block, size_t p, size_t lane)
+{
+    size_t nr = head->kernel->nr, at = p * nr + lane;
+    float to = ceilf(block->most[at]), factor = exp2f(block->top[at] - to);
+    float *o = block->o + p * nr * head->dv_padded + lane;
+
+    for (size_t c = 0; c < head->dv_padded; c++)
+        o[c * nr] *= factor;
+    block->sum[at] *= factor;
+    block->top[at] = to;
+}
+
+/* Panel p of the block on tile t: logits, weights, sums. */
+static void run_panel(const fast_head *head, fast_block *block, size_t first, size_t rows, size_t p,
+                      size_t t)
+{
+    const vdit_kernel_f32 *kernel = head->kernel;
+    size_t mr = kernel->mr, nr = kernel->nr, at = p * nr;
+    size_t left = head->keys - t * TILE, keys = left < TILE ? left : TILE;
+    const float *v = head->v + t * head->dv_padded * TILE;
+    const float *mask = head->call->mask ? block->mask : NULL;
+    float *o = block->o + at * head->dv_padded;
+
+    for (size_t j = 0; j < keys; j += mr)
+        kernel->gemm(head->d, head->k + (t * TILE + j) * head->d, block->q + at * head->d,
+                     block->s + j * nr);
+    if (mask != NULL)
+        load_mask(head, block, first, rows, p, t, keys);
+    kernel->scale_max(keys, (float)head->call->scale * LOG2_E, mask, block->s, block->most + at);
+    for (size_t lane = 0; lane < nr; lane++)
+        if (block->most[at + lane] > block->top[at + lane] + RISE)
+            rescale(head, block, p, lane);
+    kernel->exp2_sum(keys, block->top + at, block->s, block->sum + at, block->square + at);
+    for (size_t c = 0; c < head->dv_padded; c += mr) {
+        kernel->gemm(keys, v + c * TILE, block->s, block->tile);
+        for (size_t i = 0; i < mr * nr; i++)
+            o[c * nr + i] += block->tile[i];
+    }
+}
+
+static void put(const fast_head *head, const vdit_tensor *out, size_t r, size_t i, double value)
+{
+    size_t index[4] = {head->b, head->h, r, i};
+
+    vdit_store_f64(vdit_tensor_at(out, index), out->dtype, value);
+}
+
+/* Writes o and lse of a block. */
+static void write_block(const fast_head *head, const fast_block *block, size_t first, size_t rows)
+{
+    size_t nr = head->kernel->nr;
+
+    for (size_t lane = 0; lane < rows; lane++) {
+        const float *o = block->o + lane / nr * nr * head->dv_padded + lane % nr;
+        float sum = block->sum[lane], share = sum > 0 ? 1 / sum : sum;
+
+        for (size_t c = 0; head->call->o != NULL && c < head->dv; c++)
+            put(head, head->call->o, first + lane, c, o[c * nr] * share);
+        if (head->call->lse != NULL)
+            put(head, head->call->lse, first + lane, 0,
+                sum == 0 ? -INFINITY : block->top[lane] / LOG2_E + logf(sum));
+    }
+}
+
+/* The map of a block: a second pass with the sums known. */
+static void write_map(const fast_head *head, fast_block *block, size_t first, size_t rows)
+{
+    const vdit_kernel_f32 *kernel = head->kernel;
+    size_t nr = kernel->nr, nk = head->call->k->shape[2];
+
+    for (size_t lane = 0; lane < rows; lane++)
+        for (size_t j = 0; j < nk; j++) {
+            const float *k = head->k + j / kernel->mr * kernel->mr * head->d + j % kernel->mr;
+            const float *q = block->q + lane / nr * nr * head->d + lane % nr;
+            float s = 0, sum = block->sum[lane];
+
+            for (size_t c = 0; j < head->keys && c < head->d; c++)
+                s += q[c * nr] * k[c * kernel->mr];
+            s *= (float)head->call->scale * LOG2_E;
+            if (j < head->keys && head->call->mask != NULL)
+                s += mask_at(head, first + lane, j);
+            put(head, head->call->map, first + lane, j,
+                j < head->keys && sum > 0 ? exp2f(s - block->top[lane]) / sum : 0);
+        }
+}
+
+static void run_block(const fast_head *head, fast_block *block, size_t first, size_t rows)
+{
+    size_t panels = (rows + head->kernel->nr - 1) / head->kernel->nr;
+
+    load_block(head, block, first, rows);
+    for (size_t t = 0; t * TILE < head->keys; t++)
+        for (size_t p = 0; p < panels; p++)
+            run_panel(head, block, first, rows, p, t);
+    write_block(head, block, first, rows);
+    if (head->call->map != NULL)
+        write_map(head, block, first, rows);
+}
+
+static void new_block(vdit_run *run, fast_block *block, const fast_head *head)
+{
+    size_t nr = head->kernel->nr, lanes = PANELS * nr,
+           longest = head->d > head->dv ? head->d : head->dv;
+
+    block->q = vdit_run_alloc(run, lanes * head->d, sizeof(float));
+    block->o = vdit_run_alloc(run, lanes * head->dv_padded, sizeof(float));
+    block->s = vdit_run_alloc(run, TILE * nr, sizeof(float));
+    block->mask = vdit_run_alloc(run, TILE * nr, sizeof(float));
+    block->tile = vdit_run_alloc(run, VDIT_KERNEL_TILE_MAX, sizeof(float));
+    block->top = vdit_run_alloc(run, lanes, sizeof(float));
+    block->most = vdit_run_alloc(run, lanes, sizeof(float));
+    block->sum = vdit_run_alloc(run, lanes, sizeof(float));
+    block->square = vdit_run_alloc(run, lanes, sizeof(float));
+    block->row = vdit_run_alloc(run, longest, sizeof(double));
+}
+
+static void run_head(vdit_run *run, fast_head *head, fast_block *blocks)
+{
+    size_t nr = head->kernel->nr, panels = (head->rows + nr - 1) / nr;
+    size_t threads = (size_t)vdit_run_threads(run), share = panels / (3 * threads) + 1;
+    size_t size = nr * (share < PANELS ? share : PANELS), count = (head->rows + size - 1) / size;
+
+    head->keys = vdit_key_length(head->call, head->b);
+#ifdef _OPENMP
+#pragma omp parallel num_threads((int)threads)
+#endif
+    {
+#ifdef _OPENMP
+        fast_block *block = &blocks[omp_get_thread_num()];
+#pragma omp for schedule(static)
+#else
+        fast_block *block = blocks;
+#endif
+        for (size_t t = 0; t < (head->keys + TILE - 1) / TILE; t++)
+            pack_tile(head, block->row, t);
+#ifdef _OPENMP
+#pragma omp for schedule(dynamic, 1)
+#endif
+        for (size_t i = 0; i < count; i++)
+            run_block(head, block, i * size,
+                      head->rows - i * size < size ? head->rows - i * size : size);
+    }
+}
+
+vdit_status vdit_attention_fast(vdit_run *run, const vdit_attention *call)
+{
+    size_t mark = vdit_run_mark(run), slots, threads;
+    double done = 0;
+    fast_head head;
+    fast_block *blocks;
+
+    if (vdit_attention_check(run, call) != VDIT_OK)
+        return vdit_run_status(run);
+    if (call->sigma != NULL)
+        return vdit_run_fail(run, VDIT_ERR_UNSUPPORTED, "sigma is the reference's alone");
+    memset(&head, 0, sizeof head);
+    head.call = call;
+    head.kernel = vdit_kernel_f32_at(0);
+    head.d = call->q->shape[3];
+    head.dv = call->v->shape[3];
+    head.dv_padded = round_up(head.dv, head.kernel->mr);
+    head.rows = call->rows ? call->rows->shape[0] : call->q->shape[2];
+    slots = round_up(call->k->shape[2], TILE);
+    head.k = vdit_run_alloc(run, slots, head.d * sizeof(float));
+    head.v = vdit_run_alloc(run, slots, head.dv_padded * sizeof(float));
+    threads = (size_t)vdit_run_threads(run);
+    blocks = vdit_run_alloc(run, threads, sizeof *blocks);
+    for (size_t i = 0; blocks != NULL && i < threads; i++)
+        new_block(run, &blocks[i], &head);
+    for (head.b = 0; head.b < call->q->shape[0]; head.b++)
+        for (head.h = 0; head.h < call->q->shape[1] && vdit_run_status(run) == VDIT_OK; head.h++) {
+            run_head(run, &head, blocks);
+            vdit_run_progress(run, "attention", ++done,
+                              (double)call->q->shape[0] * (double)call->q->shape[1]);
+        }
+    vdit_run_release(run, mark);
+    return vdit_run_status(run);
+}
