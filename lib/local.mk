@@ -64,7 +64,32 @@ libvdit_core_la_SOURCES = \
 	%D%/file/sha256.h \
 	%D%/file/write.c \
 	%D%/file/writer.c \
-	%D%/file/writer.h
+	%D%/file/writer.h \
+	%D%/golden/attention_rows.c \
+	%D%/golden/bound.c \
+	%D%/golden/bound.h \
+	%D%/golden/case.c \
+	%D%/golden/case.h \
+	%D%/golden/case_json.c \
+	%D%/golden/contract.c \
+	%D%/golden/corpus.c \
+	%D%/golden/corpus.h \
+	%D%/golden/draw.c \
+	%D%/golden/draw.h \
+	%D%/golden/extra.c \
+	%D%/golden/family.c \
+	%D%/golden/generate.c \
+	%D%/golden/golden.c \
+	%D%/golden/maker.c \
+	%D%/golden/maker.h \
+	%D%/golden/manifest.c \
+	%D%/golden/manifest.h \
+	%D%/golden/manifest_write.c \
+	%D%/golden/needle.c \
+	%D%/golden/plain_rows.c \
+	%D%/golden/recipe.c \
+	%D%/golden/sides.c \
+	%D%/golden/sides.h
 libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(OPENBLAS_LIBS)
 
 # The kernels' bounds hold whether multiply and add are fused or not; all else is built unfused.

@@ -12,6 +12,11 @@ if HAVE_CMOCKA
 check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_golden_family
+%C%_test_golden_family_SOURCES = %D%/test_golden_family.c
+%C%_test_golden_family_LDADD = $(TEST_LIBS)
+EXTRA_DIST += %D%/files/family_check.py %D%/files/family_sums.txt
 endif
 
 if HAVE_MPFR
@@ -25,6 +30,10 @@ check_PROGRAMS += %D%/test_exact_accumulator
 check_PROGRAMS += %D%/test_exact_mp
 %C%_test_exact_mp_SOURCES = %D%/test_exact_mp.c $(ORACLE)
 %C%_test_exact_mp_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_golden_draw
+%C%_test_golden_draw_SOURCES = %D%/test_golden_draw.c $(ORACLE)
+%C%_test_golden_draw_LDADD = $(ORACLE_LIBS)
 endif
 
 # What the shell tests make, change and compare tensor files with.

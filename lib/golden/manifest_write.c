@@ -1,0 +1,83 @@
+/* manifest_write.c - describing cases, and writing a manifest. */
+#include <stdio.h>
+#include <string.h>
+#include "file/sha256.h"
+#include "golden/case.h"
+#include "golden/manifest.h"
+
+static const char *file_name(vdit_run *run, const char *name, const char *suffix)
+{
+    size_t size = strlen(name) + strlen(suffix) + 1;
+    char *text = vdit_run_alloc(run, size, 1);
+
+    if (text != NULL)
+        snprintf(text, size, "%s%s", name, suffix);
+    return text;
+}
+
+vdit_status vdit_manifest_start(vdit_run *run, vdit_manifest_case *entry, const vdit_case *c)
+{
+    memset(entry, 0, sizeof *entry);
+    entry->params = *c;
+    entry->in = file_name(run, c->name, ".in.safetensors");
+    entry->out = file_name(run, c->name, ".out.safetensors");
+    return vdit_run_status(run);
+}
+
+void vdit_manifest_add(vdit_manifest_case *entry, const vdit_golden *golden, int outputs)
+{
+    const vdit_named *list = outputs ? golden->outputs : golden->inputs;
+    size_t count = outputs ? golden->output_count : golden->input_count;
+
+    for (size_t i = 0; i < count; i++) {
+        vdit_manifest_tensor *t = &entry->tensors[entry->tensor_count++];
+        memset(t, 0, sizeof *t);
+        t->name = list[i].name;
+        t->is_output = outputs;
+        t->dtype = list[i].tensor.dtype;
+        t->rank = list[i].tensor.rank;
+        memcpy(t->shape, list[i].tensor.shape, (size_t)t->rank * sizeof *t->shape);
+        vdit_tensor_sha256(t->sha256, &list[i].tensor);
+    }
+}
+
+static void write_tensor(vdit_writer *writer, const vdit_manifest_tensor *t)
+{
+    vdit_writer_print(writer, "\"%s\": {\"file\": \"%s\", \"dtype\": \"%s\", \"shape\": [", t->name,
+                      t->is_output ? "out" : "in", vdit_dtype_name(t->dtype));
+    for (int i = 0; i < t->rank; i++)
+        vdit_writer_print(writer, i ? ", %zu" : "%zu", t->shape[i]);
+    vdit_writer_print(writer, "], \"sha256\": \"%s\"}", t->sha256);
+}
+
+static void write_case(vdit_writer *writer, const vdit_manifest_case *c)
+{
+    vdit_writer_print(writer, "    {\"name\": \"%s\", ", c->params.name);
+    vdit_case_write(writer, &c->params);
+    vdit_writer_print(writer, ",\n     \"in\": \"%s\", ", c->in);
+    vdit_writer_print(writer, "\"out\": \"%s\",\n     \"tensors\": {", c->out);
+    for (size_t i = 0; i < c->tensor_count; i++) {
+        vdit_writer_print(writer, i ? ",\n       " : "\n       ");
+        write_tensor(writer, &c->tensors[i]);
+    }
+    vdit_writer_print(writer, "}}");
+}
+
+/* All texts are names that were checked, so none needs JSON's escapes. A tensor is one line. */
+vdit_status vdit_manifest_write(vdit_run *run, const vdit_manifest *manifest, const char *path)
+{
+    vdit_writer writer;
+
+    vdit_writer_open(run, &writer, path);
+    vdit_writer_print(&writer, "{\"format\": \"%s\",\n", VDIT_MANIFEST_FORMAT);
+    vdit_writer_print(&writer, " \"recipe\": \"%s\",\n", manifest->recipe);
+    vdit_writer_print(&writer, " \"library\": \"%s\",\n", manifest->library);
+    vdit_writer_print(&writer, " \"case_count\": %zu,\n", manifest->case_count);
+    vdit_writer_print(&writer, " \"cases\": [\n");
+    for (size_t i = 0; i < manifest->case_count; i++) {
+        write_case(&writer, &manifest->cases[i]);
+        vdit_writer_print(&writer, i + 1 < manifest->case_count ? ",\n" : "\n");
+    }
+    vdit_writer_print(&writer, " ]}\n");
+    return vdit_writer_close(&writer);
+}
