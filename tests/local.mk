@@ -13,6 +13,37 @@ check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)
 
+FILE_SUPPORT = %D%/file_support.c %D%/file_support.h
+EXTRA_DIST += %D%/files
+
+check_PROGRAMS += %D%/test_file_index
+%C%_test_file_index_SOURCES = %D%/test_file_index.c $(FILE_SUPPORT)
+%C%_test_file_index_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_file_memory
+%C%_test_file_memory_SOURCES = %D%/test_file_memory.c $(FILE_SUPPORT)
+%C%_test_file_memory_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_file_npy
+%C%_test_file_npy_SOURCES = %D%/test_file_npy.c $(FILE_SUPPORT)
+%C%_test_file_npy_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_file_npz
+%C%_test_file_npz_SOURCES = %D%/test_file_npz.c $(FILE_SUPPORT)
+%C%_test_file_npz_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_file_pick
+%C%_test_file_pick_SOURCES = %D%/test_file_pick.c $(FILE_SUPPORT)
+%C%_test_file_pick_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_file_safetensors
+%C%_test_file_safetensors_SOURCES = %D%/test_file_safetensors.c $(FILE_SUPPORT)
+%C%_test_file_safetensors_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_file_write
+%C%_test_file_write_SOURCES = %D%/test_file_write.c $(FILE_SUPPORT)
+%C%_test_file_write_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_golden_family
 %C%_test_golden_family_SOURCES = %D%/test_golden_family.c
 %C%_test_golden_family_LDADD = $(TEST_LIBS)

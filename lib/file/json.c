@@ -18,7 +18,8 @@ json_t *vdit_json_parse(vdit_run *run, const char *path, size_t offset, const vo
     value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     if (value != NULL)
         return value;
-    if (json_error_code(&error) == json_error_out_of_memory)
+    /* Before its first character jansson runs out of memory without a word. */
+    if (json_error_code(&error) == json_error_out_of_memory || error.text[0] == '\0')
         vdit_run_fail(run, VDIT_ERR_MEMORY, "%s: no memory for %zu bytes of JSON", path, size);
     else
         vdit_run_fail(run, VDIT_ERR_FORMAT, "%s: offset %zu (line %d, column %d): not JSON: %s",

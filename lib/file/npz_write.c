@@ -21,7 +21,7 @@
 
 /* An array as the stream that libzip reads: its header, then its data. */
 typedef struct array {
-    const char *name; /* of the entry */
+    const char *name, *entry_name; /* of the tensor, and with .npy */
     const vdit_tensor *tensor;
     unsigned char header[VDIT_NPY_HEADER];
     size_t header_size, header_done;
@@ -120,7 +120,7 @@ static vdit_status add_array(const vdit_writer *writer, zip_t *archive, array *a
     zip_int64_t i = -1;
 
     if (source != NULL)
-        i = zip_file_add(archive, a->name, source, ZIP_FL_ENC_UTF_8);
+        i = zip_file_add(archive, a->entry_name, source, ZIP_FL_ENC_UTF_8);
     if (i < 0) {
         zip_source_free(source);
         return fail(writer, a->name, zip_get_error(archive));
@@ -155,7 +155,7 @@ static vdit_status write_archive(const vdit_writer *writer, array *arrays, size_
     return vdit_run_status(writer->run);
 }
 
-/* Out: the array of a tensor, with the name of its entry. */
+/* Out: the array of a tensor. */
 static vdit_status prepare(vdit_run *run, const char *path, array *a, const vdit_named *named)
 {
     size_t size = strlen(named->name) + sizeof ".npy";
@@ -164,7 +164,8 @@ static vdit_status prepare(vdit_run *run, const char *path, array *a, const vdit
     if (name == NULL)
         return vdit_run_status(run);
     snprintf(name, size, "%s.npy", named->name);
-    a->name = name;
+    a->name = named->name;
+    a->entry_name = name;
     a->tensor = &named->tensor;
     zip_error_init(&a->error);
     return vdit_npy_build(run, a->header, &a->header_size, path, named->name, a->tensor);
