@@ -24,6 +24,8 @@ libvdit_core_la_SOURCES = \
 	%D%/backend/backend.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \
+	%D%/base/parallel.c \
+	%D%/base/parallel.h \
 	%D%/base/philox.c \
 	%D%/base/run.c \
 	%D%/base/tensor.c \
@@ -89,7 +91,21 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/plain_rows.c \
 	%D%/golden/recipe.c \
 	%D%/golden/sides.c \
-	%D%/golden/sides.h
+	%D%/golden/sides.h \
+	%D%/op/elementwise.c \
+	%D%/op/elementwise.h \
+	%D%/op/exp.c \
+	%D%/op/linear.c \
+	%D%/op/log.c \
+	%D%/op/matmul.c \
+	%D%/op/pack.c \
+	%D%/op/pack.h \
+	%D%/op/product.c \
+	%D%/op/product.h \
+	%D%/op/product_row.c \
+	%D%/op/product_row.h \
+	%D%/op/shape.c \
+	%D%/op/shape.h
 libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(OPENBLAS_LIBS)
 
 # The kernels' bounds hold whether multiply and add are fused or not; all else is built unfused.

@@ -65,6 +65,20 @@ check_PROGRAMS += %D%/test_exact_mp
 check_PROGRAMS += %D%/test_golden_draw
 %C%_test_golden_draw_SOURCES = %D%/test_golden_draw.c $(ORACLE)
 %C%_test_golden_draw_LDADD = $(ORACLE_LIBS)
+
+OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
+
+check_PROGRAMS += %D%/test_op_linear
+%C%_test_op_linear_SOURCES = %D%/test_op_linear.c $(OPERANDS)
+%C%_test_op_linear_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_op_matmul
+%C%_test_op_matmul_SOURCES = %D%/test_op_matmul.c $(OPERANDS)
+%C%_test_op_matmul_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_op_elementary
+%C%_test_op_elementary_SOURCES = %D%/test_op_elementary.c $(OPERANDS)
+%C%_test_op_elementary_LDADD = $(ORACLE_LIBS)
 endif
 
 # What the shell tests make, change and compare tensor files with.

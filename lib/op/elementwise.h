@@ -1,0 +1,29 @@
+/* op/elementwise.h - functions of one number, each result rounded once: what exp and log share. */
+#ifndef VDIT_OP_ELEMENTWISE_H
+#define VDIT_OP_ELEMENTWISE_H
+
+#include <vdit/tensor.h>
+#include "exact/mp.h"
+
+/*
+ * A function for which no number of the dtypes but those that special knows has a value at, or within
+ * 2^-120 of, a boundary between two roundings.
+ */
+typedef struct vdit_function {
+    const char *name;
+    /* Out: y. Returns: 1 if f(x) is known exactly or not finite (NaN, infinities, zeros, overflow). */
+    int (*special)(double *y, double x);
+    /* Returns: f(x) times 1 + t with |t| <= VDIT_ESTIMATE_ERROR. */
+    double (*estimate)(double x);
+    /* Out: f(x) with a relative error of at most 2^-186. */
+    void (*precise)(vdit_mp *y, const vdit_mp *x);
+} vdit_function;
+
+/*
+ * Out: y = f(x) for each element, any strides; elementary counters.
+ * Returns: VDIT_OK, VDIT_ERR_SHAPE, VDIT_ERR_DTYPE, VDIT_ERR_MEMORY; y is untouched then.
+ */
+vdit_status vdit_elementwise(vdit_run *run, const vdit_function *f, vdit_tensor *y,
+                             const vdit_tensor *x);
+
+#endif
