@@ -51,6 +51,9 @@ VDIT_API const vdit_contract *vdit_contract_find(const char *name);
 /* Returns: the contract that a case of this dtype gets by default (f32, bf16 and f16 only). */
 VDIT_API const vdit_contract *vdit_contract_default(vdit_dtype dtype);
 
+/* Returns: the noise of attention over that many keys: sums grow, and their roundings with them. */
+VDIT_API vdit_noise vdit_contract_noise(const vdit_contract *contract, size_t keys);
+
 /* A way to make inputs; the formulas are in vdit-recipe(5). */
 typedef struct vdit_family {
     const char *name;  /* "normal", "needle", ... */
