@@ -50,8 +50,8 @@ size_t attend_row_count(const attend_job *job);
 void attend_cost(attend_estimate *expected, const attend_job *job);
 
 /*
- * Out: expected->seconds, from a trial on some rows of the first head. Caches, the work that is done
- * once per head and the load of the machine make it a rough figure.
+ * Out: expected->seconds, from trials on some rows of the first head. Caches and the load of the
+ * machine make it a rough figure.
  */
 void attend_try(attend_estimate *expected, attend_job *job);
 

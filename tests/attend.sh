@@ -148,8 +148,18 @@ holds 'bf16 in, bf16 asked for' "$attend" --q q-bf16.safetensors --k k-bf16.safe
 holds 'the default dtype is that of q' $tensors equal bf16-in.safetensors bf16-asked.safetensors
 run -o f16.npy --dtype f16
 holds '--dtype f16 is close to f32' $tensors near o.safetensors f16.npy 0x1p-10
+run -o fast.npy --backend fast
+holds 'fast is close to the reference' $tensors near plain.npy fast.npy 1e-5
 run -o threads.npy --threads 3
 holds 'the bits do not depend on threads' $tensors equal plain.npy threads.npy
+
+# What torch recomputed in binary64 inside other people's models, without any code of ours.
+for file in "$srcdir"/data/captured/*.safetensors; do
+    set -- --q "$file:q" --k "$file:k" --v "$file:v" -o captured.safetensors
+    ! head -c 2000 "$file" | grep -aq '"mask"' || set -- "$@" --mask "$file:mask"
+    holds "${file##*/} runs" "$attend" "$@"
+    holds "${file##*/} gives its o64" $tensors equal captured.safetensors "$file:o64"
+done
 
 # Words.
 run --estimate
@@ -171,6 +181,20 @@ if [ -c /dev/full ]; then
         status=1
     }
 fi
+
+# An interrupt ends a long call cleanly. The call would take many seconds.
+$tensors make long.safetensors q 1 f32 60000x64
+"$attend" --q long.safetensors --k long.safetensors --v long.safetensors -o cut.npy 2>log &
+sleep 1
+kill -TERM $!
+wait $!
+got=$?
+[ $got = 2 ] && [ ! -e cut.npy ] && [ -z "$(ls -A | grep cut)" ] && tail -n 1 log | grep -q cancelled || {
+    echo "an interrupt gives $got and:"
+    cat log
+    ls -A
+    status=1
+}
 
 # Errors. $good is right but for what follows it.
 good='--q q.safetensors --k k.safetensors --v v.safetensors'
