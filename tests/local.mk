@@ -94,7 +94,8 @@ dist_check_SCRIPTS += \
 	%D%/format.sh \
 	%D%/headers.sh \
 	%D%/house.sh \
-	%D%/options.sh
+	%D%/options.sh \
+	%D%/snippets.sh
 EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh %D%/totals.awk
 
 # Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.
