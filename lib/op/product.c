@@ -13,7 +13,7 @@
 #define SLICE         2048               /* products per kernel call */
 #define ROWS          64                 /* rows of x per task */
 #define COLUMN_BYTES  ((size_t)64 << 20) /* of shared panels, if that is more than one */
-#define COLUMN_PANELS 32                 /* at most so many of them */
+#define COLUMN_PANELS 64                 /* at most so many of them */
 #define TILES         (ROWS * VDIT_KERNEL_NR_MAX)
 
 /* What one thread writes. */
