@@ -94,6 +94,7 @@ dist_check_SCRIPTS += \
 	%D%/format.sh \
 	%D%/headers.sh \
 	%D%/house.sh \
+	%D%/manlint.sh \
 	%D%/options.sh \
 	%D%/snippets.sh
 EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh %D%/totals.awk
