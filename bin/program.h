@@ -77,7 +77,8 @@ int program_finish(int status);
 
 /*
  * Shows the progress of run on stderr if that is a terminal. From here on an interrupt (SIGINT,
- * SIGTERM) cancels the run, so that its call returns and cleans up; a second one kills.
+ * SIGTERM) cancels the run, so that its call returns and cleans up; a second one kills. Called again
+ * it begins a new bar.
  */
 void program_progress(vdit_run *run);
 

@@ -83,6 +83,8 @@ void program_progress(vdit_run *run)
     action.sa_flags = (int)SA_RESETHAND;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    program_progress_clear();
+    bar.what[0] = '\0';
     bar.on_terminal = isatty(STDERR_FILENO);
     vdit_run_set_progress(run, show, NULL);
 }

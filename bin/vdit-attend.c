@@ -159,7 +159,7 @@ static double compute(attend_job *job)
 {
     double start = program_seconds();
 
-    program_progress(job->run);
+    program_progress(job->run); /* anew: the trial has used up its bar */
     attend_outputs_make(job);
     job->backend->attention(job->run, &job->call);
     program_check(job->run);
@@ -184,6 +184,7 @@ int main(int argc, char **argv)
     attend_outputs_check(&job);
     attend_cost(&expected, &job);
     check_memory(&expected);
+    program_progress(job.run);
     if (set.estimate || expected.cost.flops > LONG_FLOPS)
         attend_try(&expected, &job);
     if (!set.json)
