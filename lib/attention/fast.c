@@ -148,8 +148,7 @@ static void run_panel(const fast_head *head, fast_block *block, size_t first, si
     kernel->exp2_sum(keys, block->top + at, block->s, block->sum + at, block->square + at);
     for (size_t c = 0; c < head->dv_padded; c += mr) {
         kernel->gemm(keys, v + c * TILE, block->s, block->tile);
-        for (size_t i = 0; i < mr * nr; i++)
-            o[c * nr + i] += block->tile[i];
+        kernel->add(block->tile, o + c * nr);
     }
 }
 

@@ -37,6 +37,8 @@ vdit_status vdit_head_new(vdit_run *run, vdit_head *head, const vdit_attention *
     head->key_at = vdit_run_alloc(run, nk, sizeof(size_t));
     head->odd_keys = vdit_run_alloc(run, nk, sizeof(size_t));
     head->odd_values = vdit_run_alloc(run, nk, sizeof(size_t));
+    head->kind = vdit_run_alloc(run, nk, 1);
+    head->weight = vdit_run_alloc(run, head->d, sizeof(double));
     head->k = vdit_run_alloc(run, slots, head->d * sizeof(double));
     head->v = vdit_run_alloc(run, slots, head->dv_padded * sizeof(double));
     head->key_norm = vdit_run_alloc(run, slots, sizeof(double));
@@ -44,6 +46,8 @@ vdit_status vdit_head_new(vdit_run *run, vdit_head *head, const vdit_attention *
     head->value_norm = vdit_run_alloc(run, head->dv, sizeof(double));
     head->value_key_norm = vdit_run_alloc(run, head->dv, sizeof(double));
     head->scratch = vdit_run_alloc(run, threads, (head->d + 4 * head->dv) * sizeof(double));
+    for (size_t c = 0; head->weight != NULL && c < head->d; c++)
+        head->weight[c] = (double)(vdit_kernel_weight(c, head->d) + 4);
     return vdit_run_status(run);
 }
 
@@ -65,11 +69,6 @@ size_t vdit_query_at(const vdit_attention *a, size_t r)
         return r;
     memcpy(&row, vdit_tensor_at(a->rows, &r), sizeof row);
     return (size_t)row;
-}
-
-double vdit_head_weight(const vdit_head *head, size_t c)
-{
-    return (double)(vdit_kernel_weight(c, head->d) + 4);
 }
 
 static void load_row(const vdit_tensor *t, double *out, size_t b, size_t h, size_t n)
@@ -123,22 +122,35 @@ double vdit_head_mask(const vdit_head *head, size_t r, size_t j)
     return value;
 }
 
-/* Which keys are packed, and which are left to special.c. */
-static void choose_keys(vdit_head *head)
-{
-    size_t length = vdit_key_length(head->call, head->b);
-    double *x = head->scratch;
+enum { ORDINARY, ODD_VALUE, ODD_KEY };
 
+/* Which keys are packed, and which are left to special.c. */
+static void choose_keys(vdit_head *head, int threads)
+{
+    size_t length = vdit_key_length(head->call, head->b), width = head->d + 4 * head->dv;
+
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+#endif
+    for (int thread = 0; thread < threads; thread++) {
+        double *x = head->scratch + (size_t)thread * width;
+        size_t end = length * ((size_t)thread + 1) / (size_t)threads;
+
+        for (size_t j = length * (size_t)thread / (size_t)threads; j < end; j++) {
+            vdit_head_key(head, x, j);
+            head->kind[j] = all_finite(x, head->d) ? ORDINARY : ODD_KEY;
+            vdit_head_value(head, x, j);
+            if (head->kind[j] == ORDINARY && !all_finite(x, head->dv))
+                head->kind[j] = ODD_VALUE;
+        }
+    }
     head->keys = head->odd_key_count = head->odd_value_count = 0;
     for (size_t j = 0; j < length; j++) {
-        vdit_head_key(head, x, j);
-        if (!all_finite(x, head->d)) {
+        if (head->kind[j] == ODD_KEY)
             head->odd_keys[head->odd_key_count++] = j;
-            continue;
-        }
-        head->key_at[head->keys++] = j;
-        vdit_head_value(head, x, j);
-        if (!all_finite(x, head->dv))
+        else
+            head->key_at[head->keys++] = j;
+        if (head->kind[j] == ODD_VALUE)
             head->odd_values[head->odd_value_count++] = j;
     }
     head->tiles = tiles_of(head->keys);
@@ -153,7 +165,7 @@ static void pack_key(vdit_head *head, double *x, size_t j)
     vdit_head_key(head, x, head->key_at[j]);
     for (size_t c = 0; c < d; c++) {
         to[c * mr] = x[c];
-        sum += vdit_head_weight(head, c) * (x[c] * x[c]);
+        sum += head->weight[c] * (x[c] * x[c]);
     }
     head->key_norm[j] = sqrt(sum);
 }
@@ -210,7 +222,7 @@ void vdit_head_load(vdit_run *run, vdit_head *head, size_t b, size_t h)
 
     head->b = b;
     head->h = h;
-    choose_keys(head);
+    choose_keys(head, threads);
     memset(head->value_max, 0, dv * sizeof(double));
     memset(head->value_norm, 0, dv * sizeof(double));
     memset(head->value_key_norm, 0, dv * sizeof(double));

@@ -25,11 +25,14 @@ typedef struct vdit_head {
     size_t *key_at;          /* [keys] the key's index in the call */
     double *k;               /* [panel of mr keys][d][mr] */
     double *v;               /* [tile][panel of mr channels][VDIT_TILE][mr] */
-    double *key_norm;        /* [keys] sqrt(sum_c w_c k_c^2), w as in vdit_head_weight */
+    double *weight; /* [d] the roundings of 2^-53 that q_c k_c meets on its way through the product,
+                                the scale (3) and the difference to the top (1) */
+    double *key_norm; /* [keys] sqrt(sum_c weight_c k_c^2) */
     double key_norm_max;
     double *value_max;      /* [dv] max |v| over the packed keys */
     double *value_norm;     /* [dv] sqrt(sum v^2) */
     double *value_key_norm; /* [dv] sqrt(sum key_norm^2 v^2) */
+    unsigned char *kind;    /* [Nk] what a key is, while packing */
     double *scratch;        /* [threads][d + 4 dv] for packing */
     size_t odd_key_count;   /* valid keys with an infinity or a NaN in k, */
     size_t *odd_keys;       /* their indices in the call; */
@@ -51,12 +54,6 @@ size_t vdit_key_length(const vdit_attention *call, size_t b);
 
 /* Returns: the query index of row r of the output. */
 size_t vdit_query_at(const vdit_attention *call, size_t r);
-
-/*
- * The weight of dimension c in the logit's error bound: the roundings of 2^-53 that q_c k_c meets on its
- * way through the product, the scale (3), and the difference to the maximum (1).
- */
-double vdit_head_weight(const vdit_head *head, size_t c);
 
 /* Out: q[d], row r of the call in binary64. Returns: 1 if all finite. */
 int vdit_head_query(const vdit_head *head, double *q, size_t r);

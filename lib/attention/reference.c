@@ -169,18 +169,20 @@ static vdit_status finish_head(job *work)
 /* Stage 1 of the head: rows with open outputs, gathered into panels. */
 static void refine_head(job *work)
 {
-    size_t nr = work->head.kernel->nr, found = 0, settled = 0, *open;
+    size_t nr = work->head.kernel->nr, found = 0, settled = 0, group, share, *open;
     size_t mark = vdit_run_mark(work->run);
 
     open = vdit_run_alloc(work->run, work->head.row_count, sizeof *open);
     for (size_t r = 0; open != NULL && r < work->head.row_count; r++)
         if ((work->rows.open[r] & VDIT_OPEN_O) != 0)
             open[found++] = r;
+    share = found / nr / (size_t)work->threads + 1; /* panels for each thread */
+    group = nr * (share < VDIT_REFINE_PANELS ? share : VDIT_REFINE_PANELS);
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
 #endif
-    for (size_t i = 0; i < found; i += nr) {
-        size_t rows = found - i < nr ? found - i : nr;
+    for (size_t i = 0; i < found; i += group) {
+        size_t rows = found - i < group ? found - i : group;
         settled +=
             vdit_refine_rows(&work->workers[this_thread()].refine, &work->rows, open + i, rows);
     }

@@ -10,15 +10,16 @@
 vdit_status vdit_refine_new(vdit_run *run, vdit_refine *refine, const vdit_head *head)
 {
     size_t nr = head->kernel->nr, d = head->d, longest = d > 3 * VDIT_TILE ? d : 3 * VDIT_TILE;
+    size_t lanes = VDIT_REFINE_PANELS * nr;
 
     memset(refine, 0, sizeof *refine);
     refine->head = head;
     refine->bits = 26;
     while (refine->bits > 0 && ldexp((double)d, 2 * refine->bits) > 0x1p53)
         refine->bits--;
-    refine->q = vdit_run_alloc(run, nr * d, sizeof(double));
-    refine->q_high = vdit_run_alloc(run, nr * d, sizeof(double));
-    refine->q_low = vdit_run_alloc(run, nr * d, sizeof(double));
+    refine->q = vdit_run_alloc(run, lanes * d, sizeof(double));
+    refine->q_high = vdit_run_alloc(run, lanes * d, sizeof(double));
+    refine->q_low = vdit_run_alloc(run, lanes * d, sizeof(double));
     refine->k_high = vdit_run_alloc(run, VDIT_TILE * d, sizeof(double));
     refine->k_low = vdit_run_alloc(run, VDIT_TILE * d, sizeof(double));
     refine->high = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
@@ -26,8 +27,8 @@ vdit_status vdit_refine_new(vdit_run *run, vdit_refine *refine, const vdit_head 
     refine->mask = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
     refine->tile = vdit_run_alloc(run, VDIT_KERNEL_TILE_MAX, sizeof(double));
     refine->row = vdit_run_alloc(run, longest, sizeof(double));
-    refine->o_high = vdit_run_alloc(run, nr * head->dv, sizeof(double));
-    refine->o_low = vdit_run_alloc(run, nr * head->dv, sizeof(double));
+    refine->o_high = vdit_run_alloc(run, lanes * head->dv, sizeof(double));
+    refine->o_low = vdit_run_alloc(run, lanes * head->dv, sizeof(double));
     return vdit_run_status(run);
 }
 
@@ -35,27 +36,8 @@ double vdit_refine_bytes(const vdit_attention *a)
 {
     double d = (double)a->q->shape[3], dv = (double)a->v->shape[3];
 
-    return 8 * (VDIT_KERNEL_NR_MAX * (3 * d + 2 * dv) +
+    return 8 * (VDIT_REFINE_LANES * (3 * d + 2 * dv) +
                 VDIT_TILE * (2 * d + 3 * VDIT_KERNEL_NR_MAX) + d);
-}
-
-/*
- * Cuts n numbers, stride apart: high is x to bits bits below the power of two above max |x|, low the rest;
- * both are exact.
- */
-static void slice(double *high, double *low, const double *x, size_t n, size_t stride, int bits)
-{
-    double most = 0, magic;
-    int exponent;
-
-    for (size_t c = 0; c < n; c++)
-        most = fmax(most, fabs(x[c * stride]));
-    frexp(most, &exponent); /* most < 2^exponent */
-    magic = ldexp(1.5, 52 + exponent - bits);
-    for (size_t c = 0; c < n; c++) {
-        high[c * stride] = (x[c * stride] + magic) - magic;
-        low[c * stride] = x[c * stride] - high[c * stride];
-    }
 }
 
 static void load_lane(vdit_refine *refine, const vdit_rows *rows, size_t lane, const size_t *list,
@@ -69,45 +51,50 @@ static void load_lane(vdit_refine *refine, const vdit_rows *rows, size_t lane, c
     if (lane < count)
         vdit_head_query(head, refine->row, list[lane]);
     for (size_t c = 0; c < d; c++) {
-        refine->q[c * nr + lane] = refine->row[c];
-        sum += vdit_head_weight(head, c) * (refine->row[c] * refine->row[c]);
+        refine->q[lane / nr * nr * d + c * nr + lane % nr] = refine->row[c];
+        sum += head->weight[c] * (refine->row[c] * refine->row[c]);
     }
-    slice(refine->q_high + lane, refine->q_low + lane, refine->q + lane, d, nr, refine->bits);
     refine->query_norm[lane] = sqrt(sum);
     refine->top[lane] = lane < count ? rows->top[list[lane]] : 0;
     refine->sum_high[lane] = refine->sum_low[lane] = refine->square[lane] = 0;
 }
 
-static void load_mask(vdit_refine *refine, const size_t *list, size_t count, size_t t)
+/* The mask of panel p on tile t. */
+static void load_mask(vdit_refine *refine, const size_t *list, size_t count, size_t p, size_t t)
 {
     const vdit_head *head = refine->head;
     size_t nr = head->kernel->nr, keys = vdit_tile_keys(head, t);
 
     for (size_t j = 0; j < keys; j++)
-        for (size_t lane = 0; lane < nr; lane++)
-            refine->mask[j * nr + lane] =
-                lane < count ? vdit_head_mask(head, list[lane], head->key_at[t * VDIT_TILE + j])
-                             : 0;
+        for (size_t i = 0; i < nr; i++)
+            refine->mask[j * nr + i] =
+                p * nr + i < count
+                    ? vdit_head_mask(head, list[p * nr + i], head->key_at[t * VDIT_TILE + j])
+                    : 0;
 }
 
-/* high + low = the dot products of tile t: the first slices exactly, the rest in plain binary64. */
-static void slice_logits(vdit_refine *refine, size_t t)
+/* The slices of the keys of tile t. */
+static void slice_keys(vdit_refine *refine, size_t t)
 {
     const vdit_head *head = refine->head;
-    size_t keys = vdit_tile_keys(head, t), mr = head->kernel->mr, nr = head->kernel->nr,
-           d = head->d;
+    size_t keys = vdit_tile_keys(head, t), mr = head->kernel->mr, d = head->d;
     const double *k = head->k + t * VDIT_TILE * d;
 
-    for (size_t j = 0; j < keys; j += mr) {
-        double *high = refine->k_high + j * d, *low = refine->k_low + j * d;
+    for (size_t j = 0; j < keys; j += mr)
+        vdit_slice(d, mr, refine->bits, k + j * d, refine->k_high + j * d, refine->k_low + j * d);
+}
 
-        for (size_t i = 0; i < mr; i++)
-            slice(high + i, low + i, k + j * d + i, d, mr, refine->bits);
-        head->kernel->gemm(d, high, refine->q_high, refine->high + j * nr);
-        head->kernel->gemm(d, high, refine->q_low, refine->low + j * nr);
-        head->kernel->gemm(d, low, refine->q, refine->tile);
-        for (size_t i = 0; i < mr * nr; i++)
-            refine->low[j * nr + i] += refine->tile[i];
+/* high + low = the dot products: the first slices exactly, the rest in plain binary64. */
+static void slice_logits(vdit_refine *refine, size_t p, size_t keys)
+{
+    const vdit_kernel_f64 *kernel = refine->head->kernel;
+    size_t mr = kernel->mr, nr = kernel->nr, d = refine->head->d, at = p * nr * d;
+
+    for (size_t j = 0; j < keys; j += mr) {
+        kernel->gemm(d, refine->k_high + j * d, refine->q_high + at, refine->high + j * nr);
+        kernel->gemm(d, refine->k_high + j * d, refine->q_low + at, refine->low + j * nr);
+        kernel->gemm(d, refine->k_low + j * d, refine->q + at, refine->tile);
+        kernel->add(refine->tile, refine->low + j * nr);
     }
 }
 
@@ -119,11 +106,12 @@ static void add_values(vdit_refine *refine, const vdit_rows *rows, size_t lane, 
     size_t whole = (keys + 7) / 8 * 8;
     double *high = refine->row, *low = high + VDIT_TILE, *v = low + VDIT_TILE;
 
-    memset(refine->row, 0, 3 * VDIT_TILE * sizeof(double));
     for (size_t j = 0; j < keys; j++) {
-        high[j] = refine->high[j * nr + lane];
-        low[j] = refine->low[j * nr + lane];
+        high[j] = refine->high[j * nr + lane % nr];
+        low[j] = refine->low[j * nr + lane % nr];
     }
+    for (size_t j = keys; j < whole; j++)
+        high[j] = low[j] = v[j] = 0;
     for (size_t c = 0; c < dv; c++) {
         if (!rows->o[r * dv + c])
             continue;
@@ -198,24 +186,41 @@ static size_t finish_lane(vdit_refine *refine, vdit_rows *rows, size_t lane, siz
     return settled;
 }
 
+/* Panel p on tile t: logits, weights, and the sums of open channels. */
+static void refine_panel(vdit_refine *refine, const vdit_rows *rows, const size_t *list,
+                         size_t count, size_t p, size_t t)
+{
+    const vdit_head *head = refine->head;
+    size_t nr = head->kernel->nr, at = p * nr, keys = vdit_tile_keys(head, t);
+    int masked = head->call->mask != NULL;
+
+    slice_logits(refine, p, keys);
+    if (masked)
+        load_mask(refine, list, count, p, t);
+    vdit_weigh(keys, nr, head->call->scale, masked ? refine->mask : NULL, refine->top + at,
+               refine->high, refine->low, refine->sum_high + at, refine->sum_low + at,
+               refine->square + at);
+    for (size_t lane = at; lane < at + nr && lane < count; lane++)
+        add_values(refine, rows, lane, list[lane], t);
+}
+
 size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count)
 {
     const vdit_head *head = refine->head;
-    size_t nr = head->kernel->nr, settled = 0;
-    const double *mask = head->call->mask != NULL ? refine->mask : NULL;
+    size_t nr = head->kernel->nr, d = head->d, settled = 0;
 
-    for (size_t lane = 0; lane < nr; lane++)
+    refine->panels = (count + nr - 1) / nr;
+    for (size_t lane = 0; lane < refine->panels * nr; lane++)
         load_lane(refine, rows, lane, list, count);
-    memset(refine->o_high, 0, nr * head->dv * sizeof(double));
-    memset(refine->o_low, 0, nr * head->dv * sizeof(double));
+    for (size_t p = 0; p < refine->panels; p++)
+        vdit_slice(d, nr, refine->bits, refine->q + p * nr * d, refine->q_high + p * nr * d,
+                   refine->q_low + p * nr * d);
+    memset(refine->o_high, 0, refine->panels * nr * head->dv * sizeof(double));
+    memset(refine->o_low, 0, refine->panels * nr * head->dv * sizeof(double));
     for (size_t t = 0; t < head->tiles; t++) {
-        slice_logits(refine, t);
-        if (mask != NULL)
-            load_mask(refine, list, count, t);
-        vdit_weigh(vdit_tile_keys(head, t), nr, head->call->scale, mask, refine->top, refine->high,
-                   refine->low, refine->sum_high, refine->sum_low, refine->square);
-        for (size_t lane = 0; lane < count; lane++)
-            add_values(refine, rows, lane, list[lane], t);
+        slice_keys(refine, t);
+        for (size_t p = 0; p < refine->panels; p++)
+            refine_panel(refine, rows, list, count, p, t);
     }
     for (size_t lane = 0; lane < count; lane++)
         settled += finish_lane(refine, rows, lane, list[lane]);

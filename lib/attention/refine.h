@@ -11,27 +11,32 @@
 
 #include "attention/rows.h"
 
+/* Panels of queries that share the slices of a tile, at most. */
+#define VDIT_REFINE_PANELS 4
+#define VDIT_REFINE_LANES  (VDIT_REFINE_PANELS * VDIT_KERNEL_NR_MAX)
+
 typedef struct vdit_refine {
     const vdit_head *head;
     int bits;                   /* of a first slice: d 2^(2 bits) <= 2^53 */
-    double *q, *q_high, *q_low; /* [d][nr] */
+    size_t panels;              /* of nr rows each, in this group */
+    double *q, *q_high, *q_low; /* [panels][d][nr] */
     double *k_high, *k_low;     /* [VDIT_TILE][d] in panels of mr keys */
     double *high, *low, *mask;  /* [VDIT_TILE][nr] logits, then weights; mask in natural units */
     double *tile;               /* [mr * nr] */
     double *row;                /* [max(d, 3 VDIT_TILE)] */
-    double *o_high, *o_low;     /* [nr][dv] sums over p v, of open channels */
-    double sum_high[VDIT_KERNEL_NR_MAX], sum_low[VDIT_KERNEL_NR_MAX], square[VDIT_KERNEL_NR_MAX];
-    double top[VDIT_KERNEL_NR_MAX], query_norm[VDIT_KERNEL_NR_MAX];
+    double *o_high, *o_low;     /* [lanes][dv] sums over p v, of open channels */
+    double sum_high[VDIT_REFINE_LANES], sum_low[VDIT_REFINE_LANES], square[VDIT_REFINE_LANES];
+    double top[VDIT_REFINE_LANES], query_norm[VDIT_REFINE_LANES];
 } vdit_refine;
 
-/* Room for one panel, in the run's memory. Returns: VDIT_OK or the failure. */
+/* Room for one group, in the run's memory. Returns: VDIT_OK or the failure. */
 vdit_status vdit_refine_new(vdit_run *run, vdit_refine *refine, const vdit_head *head);
 
 /* Bytes that vdit_refine_new takes, at most. */
 double vdit_refine_bytes(const vdit_attention *call);
 
 /*
- * Refines the open outputs of count <= nr rows; writes and closes what is settled.
+ * Refines the open outputs of count <= VDIT_REFINE_PANELS nr rows; writes and closes what is settled.
  * Returns: elements settled.
  */
 size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count);

@@ -8,6 +8,9 @@
 #define LN_2 0x1.62e42fefa39efp-1
 #define UNIT 0x1p-53
 
+/* Channels that are tested together. */
+#define CHANNELS 64
+
 vdit_status vdit_rows_new(vdit_run *run, vdit_rows *rows, const vdit_head *head)
 {
     memset(rows, 0, sizeof *rows);
@@ -26,6 +29,17 @@ void vdit_rows_put(const vdit_head *head, const vdit_tensor *out, size_t r, size
     vdit_store_f64(vdit_tensor_at(out, index), out->dtype, value);
 }
 
+/* Stores a value that is an element of dtype; the common type without a call. */
+static inline void store(char *to, vdit_dtype dtype, double value)
+{
+    float narrow = (float)value;
+
+    if (dtype == VDIT_F32)
+        memcpy(to, &narrow, sizeof narrow);
+    else
+        vdit_store_f64(to, dtype, value);
+}
+
 /* A row without a valid key: output +0, log-sum-exp -inf. */
 static void finish_empty(const vdit_head *head, size_t r)
 {
@@ -37,34 +51,49 @@ static void finish_empty(const vdit_head *head, size_t r)
         vdit_rows_put(head, call->lse, r, 0, -INFINITY);
 }
 
-/* The outputs of lane: tests and writes each channel. Returns: how many were settled. */
+/* Tests and writes count channels from c on, given their estimates. Returns: how many were settled. */
+static size_t settle_channels(vdit_rows *rows, const vdit_head *head, const vdit_row_bound *bound,
+                              size_t r, size_t c, size_t count, const double *o)
+{
+    const vdit_tensor *out = head->call->o;
+    size_t index[4] = {head->b, head->h, r, c}, settled = 0;
+    ptrdiff_t step = out->stride[3] * (ptrdiff_t)vdit_dtype_size(out->dtype);
+    unsigned char *open = rows->o + r * head->dv + c;
+    char *to = vdit_tensor_at(out, index);
+    double error[CHANNELS], value = 0;
+
+    for (size_t i = 0; i < count; i++)
+        error[i] = vdit_output_error(bound, head, c + i, o[i]);
+    for (size_t i = 0; i < count; i++, to += step) {
+        int known = bound->usable && vdit_settle_simple(&value, out->dtype, o[i], error[i]);
+
+        if (head->value_max[c + i] == 0) { /* a column of zeros gives an exact +0 */
+            known = 1;
+            value = 0;
+        }
+        open[i] = !known;
+        settled += (size_t)known;
+        if (known)
+            store(to, out->dtype, value);
+    }
+    return settled;
+}
+
+/* The outputs of lane. Returns: how many were settled. */
 static size_t finish_output(vdit_rows *rows, const vdit_stream *stream, const vdit_row_bound *bound,
                             size_t lane)
 {
     const vdit_head *head = stream->head;
-    const vdit_tensor *out = head->call->o;
     size_t nr = head->kernel->nr, r = stream->first + lane, settled = 0;
     const double *sums = stream->o + lane / nr * nr * head->dv_padded + lane % nr;
-    size_t index[4] = {head->b, head->h, r, 0};
-    char *to = vdit_tensor_at(out, index);
-    ptrdiff_t step = out->stride[3] * (ptrdiff_t)vdit_dtype_size(out->dtype);
+    double total = stream->sum[lane], o[CHANNELS];
 
-    for (size_t c = 0; c < head->dv; c++, to += step) {
-        double o = sums[c * nr] / stream->sum[lane], value = 0;
-        int known = head->value_max[c] == 0; /* a column of zeros gives an exact +0 */
+    for (size_t c = 0; c < head->dv; c += CHANNELS) {
+        size_t count = head->dv - c < CHANNELS ? head->dv - c : CHANNELS;
 
-        if (!known && bound->usable)
-            known = vdit_settle_simple(&value, out->dtype, o, vdit_output_error(bound, head, c, o));
-        rows->o[r * head->dv + c] = !known;
-        settled += (size_t)known;
-        if (!known)
-            continue;
-        if (out->dtype == VDIT_F32) {
-            float narrow = (float)value;
-            memcpy(to, &narrow, sizeof narrow);
-        } else {
-            vdit_store_f64(to, out->dtype, value);
-        }
+        for (size_t i = 0; i < count; i++)
+            o[i] = sums[(c + i) * nr] / total;
+        settled += settle_channels(rows, head, bound, r, c, count, o);
     }
     if (settled < head->dv)
         rows->open[r] |= VDIT_OPEN_O;

@@ -106,8 +106,7 @@ static void add_product(const vdit_stream *stream, size_t keys, const double *va
 
     for (size_t c = 0; c < head->dv_padded; c += mr) {
         head->kernel->gemm(keys, values + c * VDIT_TILE, weights, stream->tile);
-        for (size_t i = 0; i < mr * nr; i++)
-            sums[c * nr + i] += stream->tile[i];
+        head->kernel->add(stream->tile, sums + c * nr);
     }
 }
 

@@ -60,7 +60,7 @@ static void load_lane(vdit_stream *stream, size_t lane)
     for (size_t c = 0; c < d; c++) {
         double x = finite ? stream->row[c] : 0;
         to[c * nr] = x;
-        sum += vdit_head_weight(head, c) * (x * x);
+        sum += head->weight[c] * (x * x);
     }
     stream->query_norm[lane] = sqrt(sum);
     stream->odd[lane] = lane < stream->rows && !finite;
@@ -163,8 +163,7 @@ static void add_values(vdit_stream *stream, size_t p, size_t t)
 
     for (size_t c = 0; c < head->dv_padded; c += mr) {
         head->kernel->gemm(keys, v + c * VDIT_TILE, stream->s, stream->tile);
-        for (size_t i = 0; i < mr * nr; i++)
-            o[c * nr + i] += stream->tile[i];
+        head->kernel->add(stream->tile, o + c * nr);
     }
 }
 
@@ -208,17 +207,4 @@ void vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t 
     bound->floor = (double)head->keys * (0x1p-900 + (masked ? UNIT * 0x1p-48 : 0));
     largest = bound->logit * head->key_norm_max + bound->weight + bound->value + bound->total;
     bound->usable = largest < 0x1p-10;
-}
-
-double vdit_output_error(const vdit_row_bound *bound, const vdit_head *head, size_t c, double o)
-{
-    double size = fmin(head->value_max[c], bound->length * head->value_norm[c]);
-    double keyed =
-        fmin(head->key_norm_max * head->value_max[c], bound->length * head->value_key_norm[c]);
-    double magnitude = fabs(o);
-
-    return 1.02 * (bound->logit * (keyed + magnitude * head->key_norm_max) +
-                   bound->weight * (size + magnitude) + bound->value * size +
-                   bound->total * magnitude) +
-           bound->floor * head->value_max[c];
 }

@@ -64,6 +64,19 @@ typedef struct vdit_row_bound {
 void vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r);
 
 /* Returns: a bound of |o^ - o| for channel c, given the estimate o^ of a row. */
-double vdit_output_error(const vdit_row_bound *bound, const vdit_head *head, size_t c, double o);
+static inline double vdit_output_error(const vdit_row_bound *bound, const vdit_head *head, size_t c,
+                                       double o)
+{
+    double most = head->value_max[c], size = bound->length * head->value_norm[c];
+    double keyed = bound->length * head->value_key_norm[c], magnitude = o < 0 ? -o : o;
+
+    size = size < most ? size : most;
+    most *= head->key_norm_max;
+    keyed = keyed < most ? keyed : most;
+    return 1.02 * (bound->logit * (keyed + magnitude * head->key_norm_max) +
+                   bound->weight * (size + magnitude) + bound->value * size +
+                   bound->total * magnitude) +
+           bound->floor * head->value_max[c];
+}
 
 #endif

@@ -1,13 +1,14 @@
 /*
- * weigh.c - e^y for y given as a sum of two doubles, and compensated sums of products.
+ * weigh.c - slices, e^y for y given as a sum of two doubles, and compensated sums of products.
  *
  * Error-free transformations: TwoSum (Knuth), TwoProduct (Dekker, Veltkamp splitting), as in Ogita, Rump,
- * Oishi, "Accurate sum and dot product", 2005. This file must be compiled without contraction. One body
- * serves each instruction set; none of them changes a bit.
+ * Oishi, "Accurate sum and dot product", 2005. This file must be compiled without contraction: a fused
+ * multiply-add stands only where it is written. One body serves each instruction set.
  */
+#include <math.h>
 #include <stdint.h>
-#include <string.h>
 #include "attention/weigh.h"
+#include "exact/kernel.h"
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
@@ -45,14 +46,27 @@ INLINE double split(double a)
     return scaled - (scaled - a);
 }
 
-/* a b = product + *rest. */
-INLINE double two_product(double a, double b, double *rest)
+/* a b = product + *rest: by a fused multiply-add where the machine has one, else by splitting. */
+INLINE double two_product(int fused, double a, double b, double *rest)
 {
-    double product = a * b, a_high = split(a), b_high = split(b);
-    double a_low = a - a_high, b_low = b - b_high;
+    double product = a * b, a_high, b_high, a_low, b_low;
 
+    if (fused) {
+        *rest = fma(a, b, -product);
+        return product;
+    }
+    a_high = split(a);
+    b_high = split(b);
+    a_low = a - a_high;
+    b_low = b - b_high;
     *rest = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
     return product;
+}
+
+/* a b + c, fused or not: for what its bound covers either way. */
+INLINE double multiply_add(int fused, double a, double b, double c)
+{
+    return fused ? fma(a, b, c) : a * b + c;
 }
 
 /* x 2^n for a normal result; the low bits of magic's representation hold n. */
@@ -73,24 +87,24 @@ INLINE double power_of_two(double magic)
  * every addition kept, and r^3 (1/6 + r/24 + ...), below 0.0079, in plain arithmetic: its five roundings
  * make 0.04 units, the terms left out (r^15/15!, rest r^2/2) 0.02.
  */
-INLINE void exp_pair(double y, double rest, double *high, double *low)
+INLINE void exp_pair(int fused, double y, double rest, double *high, double *low)
 {
     double magic = y * LOG2_E + MAGIC, n = magic - MAGIC, power = power_of_two(magic);
     double r_low, square_low, e1, e2, e3, sum, tail;
     double r = two_sum(y - n * LN2_HIGH, rest - n * LN2_LOW, &r_low);
-    double square = two_product(r, r, &square_low);
-    double q = 0x1.93974a8c07c9dp-37;                  /* 1/14! */
-    q = q * r + 0x1.6124613a86d09p-33;                 /* 1/13! */
-    q = q * r + 0x1.1eed8eff8d898p-29;                 /* 1/12! */
-    q = q * r + 0x1.ae64567f544e4p-26;                 /* 1/11! */
-    q = q * r + 0x1.27e4fb7789f5cp-22;                 /* 1/10! */
-    q = q * r + 0x1.71de3a556c734p-19;                 /* 1/9! */
-    q = q * r + 0x1.a01a01a01a01ap-16;                 /* 1/8! */
-    q = q * r + 0x1.a01a01a01a01ap-13;                 /* 1/7! */
-    q = q * r + 0x1.6c16c16c16c17p-10;                 /* 1/6! */
-    q = q * r + 0x1.1111111111111p-7;                  /* 1/5! */
-    q = q * r + 0x1.5555555555555p-5;                  /* 1/4! */
-    q = (q * r + 0x1.5555555555555p-3) * (square * r); /* 1/3! */
+    double square = two_product(fused, r, r, &square_low);
+    double q = 0x1.93974a8c07c9dp-37;                                   /* 1/14! */
+    q = multiply_add(fused, q, r, 0x1.6124613a86d09p-33);               /* 1/13! */
+    q = multiply_add(fused, q, r, 0x1.1eed8eff8d898p-29);               /* 1/12! */
+    q = multiply_add(fused, q, r, 0x1.ae64567f544e4p-26);               /* 1/11! */
+    q = multiply_add(fused, q, r, 0x1.27e4fb7789f5cp-22);               /* 1/10! */
+    q = multiply_add(fused, q, r, 0x1.71de3a556c734p-19);               /* 1/9! */
+    q = multiply_add(fused, q, r, 0x1.a01a01a01a01ap-16);               /* 1/8! */
+    q = multiply_add(fused, q, r, 0x1.a01a01a01a01ap-13);               /* 1/7! */
+    q = multiply_add(fused, q, r, 0x1.6c16c16c16c17p-10);               /* 1/6! */
+    q = multiply_add(fused, q, r, 0x1.1111111111111p-7);                /* 1/5! */
+    q = multiply_add(fused, q, r, 0x1.5555555555555p-5);                /* 1/4! */
+    q = multiply_add(fused, q, r, 0x1.5555555555555p-3) * (square * r); /* 1/3! */
     sum = two_sum(1, r, &e1);
     sum = two_sum(sum, 0.5 * square, &e2);
     sum = two_sum(sum, q, &e3);
@@ -100,14 +114,14 @@ INLINE void exp_pair(double y, double rest, double *high, double *low)
     *low = y > LEAST ? e1 * power : 0;
 }
 
-INLINE void weigh_body(size_t keys, size_t lanes, double scale, const double *mask,
+INLINE void weigh_body(int fused, size_t keys, size_t lanes, double scale, const double *mask,
                        const double *top, double *restrict high, double *restrict low,
                        double *restrict sum_high, double *restrict sum_low, double *restrict square)
 {
     for (size_t j = 0; j < keys; j++, high += lanes, low += lanes) {
         SIMD for (size_t i = 0; i < lanes; i++)
         {
-            double rest, e, s = two_product(scale, high[i], &rest);
+            double rest, e, s = two_product(fused, scale, high[i], &rest);
 
             rest += scale * low[i];
             if (mask != NULL) {
@@ -116,7 +130,7 @@ INLINE void weigh_body(size_t keys, size_t lanes, double scale, const double *ma
             }
             s = two_sum(s, -top[i], &e);
             rest += e;
-            exp_pair(s, rest, &high[i], &low[i]);
+            exp_pair(fused, s, rest, &high[i], &low[i]);
             sum_high[i] = two_sum(sum_high[i], high[i], &e);
             sum_low[i] += e + low[i];
             square[i] += high[i] * high[i];
@@ -126,15 +140,16 @@ INLINE void weigh_body(size_t keys, size_t lanes, double scale, const double *ma
 
 #define CHAINS 8
 
-INLINE void values_body(size_t n, const double *restrict p_high, const double *restrict p_low,
-                        const double *restrict v, double *sum_high, double *sum_low)
+INLINE void values_body(int fused, size_t n, const double *restrict p_high,
+                        const double *restrict p_low, const double *restrict v, double *sum_high,
+                        double *sum_low)
 {
     double high[CHAINS] = {0}, low[CHAINS] = {0}, e;
 
     for (size_t j = 0; j < n; j += CHAINS) {
         SIMD for (size_t i = 0; i < CHAINS; i++)
         {
-            double rest, lost, term = two_product(p_high[j + i], v[j + i], &rest);
+            double rest, lost, term = two_product(fused, p_high[j + i], v[j + i], &rest);
 
             high[i] = two_sum(high[i], term, &lost);
             low[i] += (rest + lost) + p_low[j + i] * v[j + i];
@@ -146,29 +161,61 @@ INLINE void values_body(size_t n, const double *restrict p_high, const double *r
     }
 }
 
+INLINE void slice_body(size_t n, size_t lanes, int bits, const double *restrict x,
+                       double *restrict high, double *restrict low)
+{
+    double magic[VDIT_KERNEL_NR_MAX] = {0};
+    int exponent;
+
+    for (size_t c = 0; c < n; c++) {
+        SIMD for (size_t i = 0; i < lanes; i++)
+        {
+            double size = fabs(x[c * lanes + i]);
+            magic[i] = size > magic[i] ? size : magic[i];
+        }
+    }
+    for (size_t i = 0; i < lanes; i++) {
+        frexp(magic[i], &exponent); /* the maximum is below 2^exponent */
+        magic[i] = ldexp(1.5, 52 + exponent - bits);
+    }
+    for (size_t c = 0; c < n; c++) {
+        SIMD for (size_t i = 0; i < lanes; i++)
+        {
+            double rounded = (x[c * lanes + i] + magic[i]) - magic[i];
+            high[c * lanes + i] = rounded;
+            low[c * lanes + i] = x[c * lanes + i] - rounded;
+        }
+    }
+}
+
 /* One instance per instruction set. */
-#define INSTANCE(set, attribute)                                                                   \
+#define INSTANCE(set, fused, attribute)                                                            \
     attribute static void weigh_##set(size_t keys, size_t lanes, double scale, const double *mask, \
                                       const double *top, double *high, double *low,                \
                                       double *sum_high, double *sum_low, double *square)           \
     {                                                                                              \
-        weigh_body(keys, lanes, scale, mask, top, high, low, sum_high, sum_low, square);           \
+        weigh_body(fused, keys, lanes, scale, mask, top, high, low, sum_high, sum_low, square);    \
     }                                                                                              \
     attribute static void values_##set(size_t n, const double *p_high, const double *p_low,        \
                                        const double *v, double *sum_high, double *sum_low)         \
     {                                                                                              \
-        values_body(n, p_high, p_low, v, sum_high, sum_low);                                       \
+        values_body(fused, n, p_high, p_low, v, sum_high, sum_low);                                \
+    }                                                                                              \
+    attribute static void slice_##set(size_t n, size_t lanes, int bits, const double *x,           \
+                                      double *high, double *low)                                   \
+    {                                                                                              \
+        slice_body(n, lanes, bits, x, high, low);                                                  \
     }
 
 #define NO_ATTRIBUTE
-INSTANCE(portable, NO_ATTRIBUTE)
+INSTANCE(portable, 0, NO_ATTRIBUTE)
 
 #if defined(__GNUC__) && defined(__x86_64__)
-INSTANCE(avx512, __attribute__((target("avx512f,avx512dq"))))
-INSTANCE(avx2, __attribute__((target("avx2"))))
+INSTANCE(avx512, 1, __attribute__((target("avx512f,avx512dq,fma"))))
+INSTANCE(avx2, 1, __attribute__((target("avx2,fma"))))
 #define CHOOSE(name)                                                                               \
     (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") ? name##_avx512       \
-     : __builtin_cpu_supports("avx2")                                        ? name##_avx2         \
+     : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")       ? name##_avx2         \
                                                                              : name##_portable)
 #else
 #define CHOOSE(name) name##_portable
@@ -184,4 +231,9 @@ void vdit_weigh_values(size_t n, const double *p_high, const double *p_low, cons
                        double *sum_high, double *sum_low)
 {
     CHOOSE(values)(n, p_high, p_low, v, sum_high, sum_low);
+}
+
+void vdit_slice(size_t n, size_t lanes, int bits, const double *x, double *high, double *low)
+{
+    CHOOSE(slice)(n, lanes, bits, x, high, low);
 }

@@ -1,5 +1,5 @@
 /*
- * attention/weigh.h - logits to weights, both as unevaluated sums of two doubles.
+ * attention/weigh.h - the arithmetic of stage 1: exact slices, and weights as sums of two doubles.
  */
 #ifndef VDIT_ATTENTION_WEIGH_H
 #define VDIT_ATTENTION_WEIGH_H
@@ -8,6 +8,12 @@
 
 /* |error| of a weight relative to it, in units of 2^-53, beside what its logit's error makes. */
 #define VDIT_WEIGH_UNITS 0.15
+
+/*
+ * Cuts the vectors of a panel [n][lanes], lanes <= VDIT_KERNEL_NR_MAX: high is x to bits bits below the
+ * power of two above the vector's max |x|, low the rest; both are exact.
+ */
+void vdit_slice(size_t n, size_t lanes, int bits, const double *x, double *high, double *low);
 
 /*
  * For lanes queries and keys in panels [keys][lanes], in place: with y = scale (high + low) + mask - top,

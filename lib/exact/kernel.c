@@ -110,7 +110,8 @@
 
 #define ENTRY(type, set, mr, nr)                                                                   \
     {                                                                                              \
-#set, mr, nr, gemm_##type##_##set, scale_max_##type##_##set, exp2_sum_##type##_##set       \
+#set, mr, nr, gemm_##type##_##set, add_##type##_##set, scale_max_##type##_##set,           \
+            exp2_sum_##type##_##set                                                                \
     }
 
 /* Best first; how many of the first cannot run here is what skipped() says. */

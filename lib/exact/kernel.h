@@ -31,6 +31,8 @@ typedef struct vdit_kernel_f64 {
      * vdit_kernel_weight(k, count) additions, and is rounded itself unless it is exact or fused.
      */
     void (*gemm)(size_t count, const double *a, const double *b, double *c);
+    /* sum += x, elementwise over one tile of mr * nr. */
+    void (*add)(const double *x, double *sum);
     /*
      * In place over a panel of keys * nr: x = x * scale + (mask ? mask : 0); and the maximum of
      * each lane, top[s] = max(top[s], x[., s]).
@@ -47,6 +49,7 @@ typedef struct vdit_kernel_f32 {
     const char *name;
     size_t mr, nr;
     void (*gemm)(size_t count, const float *a, const float *b, float *c);
+    void (*add)(const float *x, float *sum);
     void (*scale_max)(size_t keys, float scale, const float *mask, float *x, float *top);
     void (*exp2_sum)(size_t keys, const float *top, float *x, float *sum, float *square);
 } vdit_kernel_f32;

@@ -71,6 +71,12 @@ TARGET static void NAME(gemm)(size_t count, const REAL *a, const REAL *b, REAL *
     }
 }
 
+TARGET static void NAME(add)(const REAL *x, REAL *sum)
+{
+    for (size_t i = 0; i < MR * NR; i += LANES)
+        STORE(sum + i) = LOAD(sum + i) + LOAD(x + i);
+}
+
 TARGET static void NAME(scale_max)(size_t keys, REAL scale, const REAL *mask, REAL *x, REAL *top)
 {
     for (size_t lane = 0; lane < NR; lane += LANES) {
