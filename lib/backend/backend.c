@@ -3,10 +3,10 @@
 #include <vdit/backend.h>
 
 static const vdit_backend backends[] = {
-    {sizeof(vdit_backend), "reference", "every element is the real result rounded once", NULL, NULL,
-     NULL, NULL, vdit_attention_reference},
-    {sizeof(vdit_backend), "fast", "binary32 arithmetic, no promise on bits", NULL, NULL, NULL, NULL,
-     vdit_attention_fast},
+    {sizeof(vdit_backend), "reference", "every element is the real result rounded once",
+     vdit_linear, vdit_matmul, vdit_exp, vdit_log, vdit_attention_reference},
+    {sizeof(vdit_backend), "fast", "binary32 arithmetic, no promise on bits", NULL, NULL, NULL,
+     NULL, vdit_attention_fast},
 };
 
 const vdit_backend *vdit_backend_at(size_t i)
