@@ -14,7 +14,6 @@ check_PROGRAMS += %D%/test_base
 %C%_test_base_LDADD = $(TEST_LIBS)
 
 FILE_SUPPORT = %D%/file_support.c %D%/file_support.h
-EXTRA_DIST += %D%/files
 
 check_PROGRAMS += %D%/test_file_index
 %C%_test_file_index_SOURCES = %D%/test_file_index.c $(FILE_SUPPORT)
@@ -49,6 +48,19 @@ check_PROGRAMS += %D%/test_golden_family
 %C%_test_golden_family_LDADD = $(TEST_LIBS)
 EXTRA_DIST += %D%/files/family_check.py %D%/files/family_sums.txt
 endif
+
+# The fuzz targets, fed with their seeds; make check-fuzz feeds them with more.
+FUZZ_REPLAY = %D%/fuzz.c %D%/fuzz.h %D%/fuzz_replay.c
+check_PROGRAMS += %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_safetensors
+%C%_fuzz_json_SOURCES = %D%/fuzz_json.c $(FUZZ_REPLAY)
+%C%_fuzz_json_LDADD = libvdit-core.la
+%C%_fuzz_npy_SOURCES = %D%/fuzz_npy.c $(FUZZ_REPLAY)
+%C%_fuzz_npy_LDADD = libvdit-core.la
+%C%_fuzz_npz_SOURCES = %D%/fuzz_npz.c $(FUZZ_REPLAY)
+%C%_fuzz_npz_LDADD = libvdit-core.la
+%C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(FUZZ_REPLAY)
+%C%_fuzz_safetensors_LDADD = libvdit-core.la
+EXTRA_DIST += %D%/files %D%/fuzz-seeds %D%/fuzz.sh
 
 if HAVE_MPFR
 ORACLE = %D%/oracle.c %D%/oracle.h
@@ -101,11 +113,13 @@ EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/ma
 
 # Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.
 RUN_SCRIPT = $(AM_TESTS_ENVIRONMENT) MAKE='$(MAKE)' $(SHELL) $(top_srcdir)
-.PHONY: bench benches check-cppcheck check-cross check-matrix check-valgrind
+.PHONY: bench benches check-cppcheck check-cross check-fuzz check-matrix check-valgrind
 check-matrix:
 	$(RUN_SCRIPT)/%D%/matrix.sh
 check-cross:
 	$(RUN_SCRIPT)/%D%/cross.sh
+check-fuzz:
+	$(RUN_SCRIPT)/%D%/fuzz.sh
 check-valgrind: $(check_PROGRAMS)
 	$(MAKE) check TESTS='$(VALGRIND_TESTS)' LOG_COMPILER='$(LIBTOOL) --mode=execute \
 		valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite'

@@ -76,14 +76,16 @@ vdit_status vdit_file_adopt(const vdit_source *source, void **data, const unsign
 vdit_status vdit_file_check_bool(const vdit_source *source, const char *name,
                                  const vdit_tensor *tensor);
 
-/* As vdit_file_open, on bytes that the caller keeps until the file is closed. */
-vdit_status vdit_file_open_bytes(vdit_run *run, vdit_file **file, const char *path,
-                                 const void *bytes, size_t size);
+/* A reader of one format: adds all tensors of the source to its file. */
+typedef vdit_status vdit_reader(const vdit_source *source);
 
-/* The readers, one per format: add all tensors of the source to its file. */
-vdit_status vdit_safetensors_read(const vdit_source *source);
-vdit_status vdit_index_read(const vdit_source *source);
-vdit_status vdit_npy_read(const vdit_source *source);
-vdit_status vdit_npz_read(const vdit_source *source);
+vdit_reader vdit_safetensors_read, vdit_index_read, vdit_npy_read, vdit_npz_read;
+
+/*
+ * As vdit_file_open, on bytes that the caller keeps until the file is closed, by the given reader or,
+ * where it is NULL, the one that the content asks for.
+ */
+vdit_status vdit_file_open_bytes(vdit_run *run, vdit_file **file, const char *path,
+                                 const void *bytes, size_t size, vdit_reader *reader);
 
 #endif

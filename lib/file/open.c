@@ -3,8 +3,6 @@
 #include "base/internal.h"
 #include "file/internal.h"
 
-typedef vdit_status reader(const vdit_source *source);
-
 /*
  * JSON starts with a brace or white space. So can the length that starts a safetensors file, but
  * its upper four bytes are 0 for every permitted length, and JSON text holds no NUL.
@@ -21,7 +19,7 @@ static int starts_with(const vdit_source *source, const char *magic, size_t size
     return source->size >= size && memcmp(source->bytes, magic, size) == 0;
 }
 
-static reader *reader_of(const vdit_source *source)
+static vdit_reader *reader_of(const vdit_source *source)
 {
     if (starts_with(source, "\x93NUMPY", 6))
         return vdit_npy_read;
@@ -51,10 +49,10 @@ static vdit_file *new_file(vdit_run *run)
 
 /* Reads the source if all went well so far; on failure closes the file. Out: file on success. */
 static vdit_status finish(vdit_run *run, vdit_file **file, const vdit_source *source,
-                          vdit_file *made)
+                          vdit_file *made, vdit_reader *reader)
 {
     if (vdit_run_status(run) == VDIT_OK)
-        reader_of(source)(source);
+        (reader != NULL ? reader : reader_of(source))(source);
     if (vdit_run_status(run) == VDIT_OK)
         vdit_file_seal(run, made, source->path);
     if (vdit_run_status(run) == VDIT_OK)
@@ -72,16 +70,16 @@ vdit_status vdit_file_open(vdit_run *run, vdit_file **file, const char *path)
     if (made == NULL)
         return vdit_run_status(run);
     vdit_file_map(run, made, &source, path);
-    return finish(run, file, &source, made);
+    return finish(run, file, &source, made, NULL);
 }
 
 vdit_status vdit_file_open_bytes(vdit_run *run, vdit_file **file, const char *path,
-                                 const void *bytes, size_t size)
+                                 const void *bytes, size_t size, vdit_reader *reader)
 {
     vdit_file *made = new_file(run);
     vdit_source source = {run, made, path, bytes, size, 0};
 
     if (made == NULL)
         return vdit_run_status(run);
-    return finish(run, file, &source, made);
+    return finish(run, file, &source, made, reader);
 }
