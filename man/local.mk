@@ -3,6 +3,7 @@ dist_man_MANS += \
 	%D%/vdit.7 \
 	%D%/vdit_attention.3 \
 	%D%/vdit_backend.3 \
+	%D%/vdit_file.3 \
 	%D%/vdit_op.3 \
 	%D%/vdit_random.3 \
 	%D%/vdit_run.3 \
