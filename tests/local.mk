@@ -65,6 +65,12 @@ EXTRA_DIST += %D%/files %D%/fuzz-seeds %D%/fuzz.sh
 if HAVE_MPFR
 ORACLE = %D%/oracle.c %D%/oracle.h
 ORACLE_LIBS = $(TEST_LIBS) -lmpfr -lgmp
+SCENE = $(ORACLE) %D%/attention_oracle.c %D%/attention_oracle.h %D%/attention_scene.c \
+	%D%/attention_scene.h
+
+check_PROGRAMS += %D%/test_attention
+%C%_test_attention_SOURCES = %D%/test_attention.c $(SCENE)
+%C%_test_attention_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_exact_accumulator
 %C%_test_exact_accumulator_SOURCES = %D%/test_exact_accumulator.c $(ORACLE)
