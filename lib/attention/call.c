@@ -1,7 +1,9 @@
 /* call.c - setting up, checking and estimating an attention call. */
 #include <math.h>
 #include <string.h>
-#include "attention/head.h"
+#include "attention/last.h"
+#include "attention/refine.h"
+#include "attention/sigma.h"
 
 void vdit_attention_init(vdit_attention *a, const vdit_tensor *q, const vdit_tensor *k,
                          const vdit_tensor *v)
@@ -185,6 +187,7 @@ void vdit_attention_estimate(vdit_attention_cost *cost, const vdit_run *run,
 
     cost->entries = heads * rows * keys;
     cost->flops = 2 * cost->entries * widths;
-    cost->bytes =
-        vdit_head_bytes(a) + rows * ((double)a->v->shape[3] + 64) + vdit_run_threads(run) * 8e6;
+    cost->bytes = vdit_head_bytes(a) + rows * (2 * (double)a->v->shape[3] + 16) +
+                  vdit_run_threads(run) * (vdit_stream_bytes(a) + vdit_refine_bytes(a) +
+                                           vdit_last_bytes(a) + vdit_sigma_bytes(a));
 }

@@ -134,8 +134,7 @@ static void refined_bound(vdit_row_bound *bound, const vdit_refine *refine, size
                    (ldexp(slices, -refine->bits) + 32 * UNIT);
     bound->weight =
         UNIT * (VDIT_WEIGH_UNITS + 32 * UNIT * (fabs(refine->top[lane]) + masked + 700));
-    bound->value = UNIT * UNIT * 8 * (keys + 64);
-    bound->total = UNIT * UNIT * 8 * (keys + 64);
+    bound->value = bound->total = UNIT * UNIT * 8 * (keys + 64) * (keys + 64);
     bound->length = 1.01 * sqrt(refine->square[lane]) / refine->sum_high[lane];
     bound->floor = keys * 0x1p-900;
     bound->usable = bound->logit * head->key_norm_max + bound->weight + bound->value < 0x1p-40;

@@ -30,6 +30,14 @@ vdit_status vdit_sigma_new(vdit_run *run, vdit_sigma *sigma, const vdit_head *he
     return vdit_run_status(run);
 }
 
+double vdit_sigma_bytes(const vdit_attention *a)
+{
+    double lanes = VDIT_STREAM_PANELS * VDIT_KERNEL_NR_MAX;
+    double dv = (double)a->v->shape[3] + VDIT_KERNEL_MR_MAX;
+
+    return 8 * (dv * (2 * VDIT_TILE + 3 * lanes) + 2 * VDIT_TILE * VDIT_KERNEL_NR_MAX + 2 * lanes);
+}
+
 /* v^2, |v| and |k|^2 of tile t. */
 static void load_tile(vdit_sigma *sigma, const vdit_head *head, size_t t)
 {
@@ -78,11 +86,14 @@ static void weigh(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t keys)
     const vdit_noise *noise = &stream->head->call->noise;
     size_t nr = stream->head->kernel->nr;
 
+    double largest[VDIT_KERNEL_NR_MAX], scrap[2 * VDIT_KERNEL_NR_MAX] = {0};
+
+    /* p~ = weight / largest, so l = sum / largest */
+    memcpy(largest, stream->most + p * nr, nr * sizeof *largest);
+    stream->head->kernel->exp2_sum(1, stream->top + p * nr, largest, scrap, scrap + nr);
     for (size_t lane = 0; lane < nr; lane++) {
         size_t at = p * nr + lane;
-        /* p~ = weight / largest, so l = sum / largest */
-        double largest = exp2(stream->most[at] - stream->top[at]), total = stream->sum[at];
-        double least = noise->p_sub * largest;
+        double total = stream->sum[at], least = noise->p_sub * largest[lane];
 
         for (size_t j = 0; total > 0 && j < keys; j++) {
             double weight = stream->s[j * nr + lane], share = weight / total;

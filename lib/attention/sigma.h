@@ -20,6 +20,9 @@ typedef struct vdit_sigma {
 /* Room beside a stream, in the run's memory. Returns: VDIT_OK or the failure. */
 vdit_status vdit_sigma_new(vdit_run *run, vdit_sigma *sigma, const vdit_head *head);
 
+/* Bytes that vdit_sigma_new takes, at most. */
+double vdit_sigma_bytes(const vdit_attention *call);
+
 /* Streams the block once more, its top, sum and o known; writes what is settled, opens the rest. */
 void vdit_sigma_run(vdit_sigma *sigma, vdit_stream *stream, vdit_rows *rows);
 

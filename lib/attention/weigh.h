@@ -25,7 +25,7 @@ void vdit_weigh(size_t keys, size_t lanes, double scale, const double *mask, con
 
 /*
  * (sum_high + sum_low) += sum_j (p_high[j] + p_low[j]) v[j], compensated: the error is below
- * 4 n 2^-106 sum p |v|. In: n a multiple of 8.
+ * 4 n^2 2^-106 sum p |v|. In: n a multiple of 8.
  */
 void vdit_weigh_values(size_t n, const double *p_high, const double *p_low, const double *v,
                        double *sum_high, double *sum_low);
