@@ -73,6 +73,7 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/case.c \
 	%D%/golden/case.h \
 	%D%/golden/case_json.c \
+	%D%/golden/compute.c \
 	%D%/golden/contract.c \
 	%D%/golden/corpus.c \
 	%D%/golden/corpus.h \
@@ -82,6 +83,7 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/family.c \
 	%D%/golden/generate.c \
 	%D%/golden/golden.c \
+	%D%/golden/make.c \
 	%D%/golden/maker.c \
 	%D%/golden/maker.h \
 	%D%/golden/manifest.c \
@@ -92,6 +94,9 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/recipe.c \
 	%D%/golden/sides.c \
 	%D%/golden/sides.h \
+	%D%/golden/text.c \
+	%D%/golden/text.h \
+	%D%/golden/verify.c \
 	%D%/op/elementwise.c \
 	%D%/op/elementwise.h \
 	%D%/op/exp.c \

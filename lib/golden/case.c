@@ -26,16 +26,6 @@ int vdit_operator_find(vdit_operator *op, const char *name)
     return 0;
 }
 
-char *vdit_text_copy(vdit_run *run, const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *copy = vdit_run_alloc(run, size, 1);
-
-    if (copy != NULL)
-        memcpy(copy, text, size);
-    return copy;
-}
-
 int vdit_name_is_safe(const char *text)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

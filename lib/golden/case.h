@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 #include <vdit/golden.h>
-#include "file/writer.h"
+#include "golden/text.h"
 
 /* The largest extent, tensor and case of a recipe. */
 #define VDIT_CASE_EXTENT 2147483647.0 /* 2^31 - 1 */
@@ -21,10 +21,7 @@ vdit_status vdit_case_read(vdit_run *run, vdit_case *c, json_t *object, const ch
                            const char *const *ignored);
 
 /* Writes the members of an object, without its braces: all that vdit_case_read reads. */
-void vdit_case_write(vdit_writer *writer, const vdit_case *c);
-
-/* Writes formatted text of up to 511 bytes. Returns: VDIT_OK or the failure. */
-vdit_status vdit_writer_print(vdit_writer *writer, const char *format, ...) VDIT_PRINTF(2, 3);
+void vdit_case_write(vdit_text *text, const vdit_case *c);
 
 /* Checks that values fit each other and the limits. In: where (for messages). */
 vdit_status vdit_case_check(vdit_run *run, const vdit_case *c, const char *where);
@@ -34,9 +31,6 @@ vdit_status vdit_case_name(vdit_run *run, vdit_case *c, const char *label);
 
 /* Returns: 1 if text may be a part of a file name: letters, digits, . _ -, not . or - first. */
 int vdit_name_is_safe(const char *text);
-
-/* Returns: a copy in the run's memory, or NULL with the run failed. */
-char *vdit_text_copy(vdit_run *run, const char *text);
 
 /* Out: rows[vdit_case_rows(c)], the computed query rows, ascending. */
 void vdit_case_list_rows(int64_t *rows, const vdit_case *c);

@@ -1,6 +1,5 @@
 /* case_json.c - a case as a JSON object, read and written by one table of keys. */
 #include <math.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,50 +236,36 @@ vdit_status vdit_case_read(vdit_run *run, vdit_case *c, json_t *object, const ch
     return vdit_case_check(run, c, where);
 }
 
-static void write_attention(vdit_writer *writer, const vdit_case *c)
+static void write_attention(vdit_text *text, const vdit_case *c)
 {
-    vdit_writer_print(writer, ", \"scale\": \"%a\"", c->scale);
+    vdit_text_print(text, ", \"scale\": \"%a\"", c->scale);
     if (c->mask != VDIT_MASK_NONE)
-        vdit_writer_print(writer, ", \"mask\": \"%s\"", masks[c->mask]);
+        vdit_text_print(text, ", \"mask\": \"%s\"", masks[c->mask]);
     if (c->row_every != 0)
-        vdit_writer_print(writer, ", \"rows\": {\"every\": %zu}", c->row_every);
+        vdit_text_print(text, ", \"rows\": {\"every\": %zu}", c->row_every);
     if (c->row_count != 0)
-        vdit_writer_print(writer, ", \"rows\": {\"count\": %zu}", c->row_count);
+        vdit_text_print(text, ", \"rows\": {\"count\": %zu}", c->row_count);
     if (c->key_length == NULL)
         return;
-    vdit_writer_print(writer, ", \"key_length\": [");
+    vdit_text_print(text, ", \"key_length\": [");
     for (size_t b = 0; b < c->B; b++)
-        vdit_writer_print(writer, b ? ", %lld" : "%lld", (long long)c->key_length[b]);
-    vdit_writer_print(writer, "]");
+        vdit_text_print(text, b ? ", %lld" : "%lld", (long long)c->key_length[b]);
+    vdit_text_print(text, "]");
 }
 
-void vdit_case_write(vdit_writer *writer, const vdit_case *c)
+void vdit_case_write(vdit_text *text, const vdit_case *c)
 {
-    vdit_writer_print(writer, "\"op\": \"%s\", \"contract\": \"%s\", \"family\": \"%s\"",
-                      vdit_operator_name(c->op), c->contract->name, c->family->name);
-    vdit_writer_print(writer, ", \"seed\": %llu, \"dtype\": \"%s\"", (unsigned long long)c->seed,
-                      vdit_dtype_name(c->dtype));
+    vdit_text_print(text, "\"op\": \"%s\", \"contract\": \"%s\", \"family\": \"%s\"",
+                    vdit_operator_name(c->op), c->contract->name, c->family->name);
+    vdit_text_print(text, ", \"seed\": %llu, \"dtype\": \"%s\"", (unsigned long long)c->seed,
+                    vdit_dtype_name(c->dtype));
     for (size_t k = 0; k < KEY_COUNT; k++) {
         size_t extent = *(const size_t *)((const char *)c + keys[k].extent);
         if (keys[k].read == NULL && (keys[k].ops & BIT(c->op)) != 0 && extent != 0)
-            vdit_writer_print(writer, ", \"%s\": %zu", keys[k].name, extent);
+            vdit_text_print(text, ", \"%s\": %zu", keys[k].name, extent);
     }
     if (c->bias)
-        vdit_writer_print(writer, ", \"bias\": true");
+        vdit_text_print(text, ", \"bias\": true");
     if (c->op == VDIT_OP_ATTENTION)
-        write_attention(writer, c);
-}
-
-vdit_status vdit_writer_print(vdit_writer *writer, const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-    int length;
-
-    va_start(arguments, format);
-    length = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (length < 0 || (size_t)length >= sizeof text)
-        return vdit_run_fail(writer->run, VDIT_ERR_LIMIT, "%s: a line is too long", writer->path);
-    return vdit_writer_bytes(writer, text, (size_t)length);
+        write_attention(text, c);
 }

@@ -1,6 +1,8 @@
 /* maker.c - filling tensors row by row, and the parts that families share. */
 #include "golden/maker.h"
 
+#define SMALL 20000 /* elements that one thread makes in the time that others take to start */
+
 vdit_maker vdit_maker_of(const vdit_case *c, const int64_t *rows, size_t row_count)
 {
     vdit_maker m = {.c = c, .rows = rows, .row_count = row_count};
@@ -47,7 +49,7 @@ vdit_status vdit_maker_fill(vdit_run *run, vdit_tensor *t, const vdit_maker *m, 
     if (rows == NULL)
         return vdit_run_status(run);
 #ifdef _OPENMP
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (vdit_tensor_count(t) > SMALL)
 #endif
     for (int n = 0; n < threads; n++) {
         size_t part = count / (size_t)threads, rest = count % (size_t)threads, at = (size_t)n;

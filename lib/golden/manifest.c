@@ -5,16 +5,6 @@
 #include "golden/case.h"
 #include "golden/manifest.h"
 
-char *vdit_path_join(vdit_run *run, const char *directory, const char *name)
-{
-    size_t size = strlen(directory) + strlen(name) + 2;
-    char *path = vdit_run_alloc(run, size, 1);
-
-    if (path != NULL)
-        snprintf(path, size, "%s/%s", directory, name);
-    return path;
-}
-
 const vdit_manifest_case *vdit_manifest_find(const vdit_manifest *manifest, const char *name)
 {
     for (size_t i = 0; i < manifest->case_count; i++)

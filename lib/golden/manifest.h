@@ -3,13 +3,11 @@
 #define VDIT_GOLDEN_MANIFEST_H
 
 #include <vdit/golden.h>
+#include "golden/text.h"
 
 #define VDIT_MANIFEST_FORMAT "vdit-corpus/1"
 #define VDIT_MANIFEST_NAME   "manifest.json"
 #define VDIT_MANIFEST_PART   "manifest.part.json" /* while a make is under way */
-
-/* Returns: DIRECTORY/NAME in the run's memory, or NULL with the run failed. */
-char *vdit_path_join(vdit_run *run, const char *directory, const char *name);
 
 /* Out: entry, with the case and its file names, which live in the run's memory; no tensors yet. */
 vdit_status vdit_manifest_start(vdit_run *run, vdit_manifest_case *entry, const vdit_case *c);

@@ -41,43 +41,46 @@ void vdit_manifest_add(vdit_manifest_case *entry, const vdit_golden *golden, int
     }
 }
 
-static void write_tensor(vdit_writer *writer, const vdit_manifest_tensor *t)
+static void write_tensor(vdit_text *text, const vdit_manifest_tensor *t)
 {
-    vdit_writer_print(writer, "\"%s\": {\"file\": \"%s\", \"dtype\": \"%s\", \"shape\": [", t->name,
-                      t->is_output ? "out" : "in", vdit_dtype_name(t->dtype));
+    vdit_text_print(text, "\"%s\": {\"file\": \"%s\", \"dtype\": \"%s\", \"shape\": [", t->name,
+                    t->is_output ? "out" : "in", vdit_dtype_name(t->dtype));
     for (int i = 0; i < t->rank; i++)
-        vdit_writer_print(writer, i ? ", %zu" : "%zu", t->shape[i]);
-    vdit_writer_print(writer, "], \"sha256\": \"%s\"}", t->sha256);
+        vdit_text_print(text, i ? ", %zu" : "%zu", t->shape[i]);
+    vdit_text_print(text, "], \"sha256\": \"%s\"}", t->sha256);
 }
 
-static void write_case(vdit_writer *writer, const vdit_manifest_case *c)
+static void write_case(vdit_text *text, const vdit_manifest_case *c)
 {
-    vdit_writer_print(writer, "    {\"name\": \"%s\", ", c->params.name);
-    vdit_case_write(writer, &c->params);
-    vdit_writer_print(writer, ",\n     \"in\": \"%s\", ", c->in);
-    vdit_writer_print(writer, "\"out\": \"%s\",\n     \"tensors\": {", c->out);
+    vdit_text_print(text, "    {\"name\": \"%s\", ", c->params.name);
+    vdit_case_write(text, &c->params);
+    vdit_text_print(text, ",\n     \"in\": \"%s\", ", c->in);
+    vdit_text_print(text, "\"out\": \"%s\",\n     \"tensors\": {", c->out);
     for (size_t i = 0; i < c->tensor_count; i++) {
-        vdit_writer_print(writer, i ? ",\n       " : "\n       ");
-        write_tensor(writer, &c->tensors[i]);
+        vdit_text_print(text, i ? ",\n       " : "\n       ");
+        write_tensor(text, &c->tensors[i]);
     }
-    vdit_writer_print(writer, "}}");
+    vdit_text_print(text, "}}");
 }
 
-/* All texts are names that were checked, so none needs JSON's escapes. A tensor is one line. */
+/* All strings are names that were checked, so none needs JSON's escapes. A tensor is one line. */
 vdit_status vdit_manifest_write(vdit_run *run, const vdit_manifest *manifest, const char *path)
 {
-    vdit_writer writer;
+    size_t mark = vdit_run_mark(run);
+    vdit_text text = {.run = run};
 
-    vdit_writer_open(run, &writer, path);
-    vdit_writer_print(&writer, "{\"format\": \"%s\",\n", VDIT_MANIFEST_FORMAT);
-    vdit_writer_print(&writer, " \"recipe\": \"%s\",\n", manifest->recipe);
-    vdit_writer_print(&writer, " \"library\": \"%s\",\n", manifest->library);
-    vdit_writer_print(&writer, " \"case_count\": %zu,\n", manifest->case_count);
-    vdit_writer_print(&writer, " \"cases\": [\n");
+    vdit_text_print(&text, "{\"format\": \"%s\",\n", VDIT_MANIFEST_FORMAT);
+    vdit_text_print(&text, " \"recipe\": \"%s\",\n", manifest->recipe);
+    vdit_text_print(&text, " \"library\": \"%s\",\n", manifest->library);
+    vdit_text_print(&text, " \"case_count\": %zu,\n", manifest->case_count);
+    vdit_text_print(&text, " \"cases\": [\n");
     for (size_t i = 0; i < manifest->case_count; i++) {
-        write_case(&writer, &manifest->cases[i]);
-        vdit_writer_print(&writer, i + 1 < manifest->case_count ? ",\n" : "\n");
+        write_case(&text, &manifest->cases[i]);
+        vdit_text_print(&text, i + 1 < manifest->case_count ? ",\n" : "\n");
     }
-    vdit_writer_print(&writer, " ]}\n");
-    return vdit_writer_close(&writer);
+    vdit_text_print(&text, " ]}\n");
+    if (vdit_run_status(run) == VDIT_OK)
+        vdit_bytes_write(run, path, text.bytes, text.size);
+    vdit_run_release(run, mark);
+    return vdit_run_status(run);
 }

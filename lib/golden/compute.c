@@ -1,0 +1,145 @@
+/* compute.c - the outputs of a case, by any backend, and their sigma. */
+#include <string.h>
+#include "golden/bound.h"
+
+/* The names of the main output and of its sigma. */
+static const struct {
+    const char *output, *sigma;
+} names[VDIT_OPERATOR_COUNT] = {
+    [VDIT_OP_ATTENTION] = {"o", "o.sigma"}, [VDIT_OP_LINEAR] = {"y", "y.sigma"},
+    [VDIT_OP_MATMUL] = {"c", "c.sigma"},    [VDIT_OP_EXP] = {"y", "y.sigma"},
+    [VDIT_OP_LOG] = {"y", "y.sigma"},
+};
+
+/* Out: a, the call that the golden's inputs make, without outputs. */
+static void set_attention(vdit_attention *a, const vdit_golden *golden)
+{
+    vdit_attention_init(a, &golden->inputs[0].tensor, &golden->inputs[1].tensor,
+                        &golden->inputs[2].tensor);
+    a->scale = golden->scale;
+    a->mask = vdit_golden_find(golden, "mask");
+    a->key_length = vdit_golden_find(golden, "key_length");
+    a->rows = vdit_golden_find(golden, "rows");
+}
+
+/* Out: shape [B,H,R,dv] of the attention's output. */
+static void output_shape(size_t shape[4], const vdit_attention *a)
+{
+    memcpy(shape, a->q->shape, 2 * sizeof *shape);
+    shape[2] = a->rows ? a->rows->shape[0] : a->q->shape[2];
+    shape[3] = a->v->shape[3];
+}
+
+static vdit_status apply_attention(vdit_run *run, vdit_named *outputs, size_t *count,
+                                   const vdit_golden *golden, const vdit_backend *backend,
+                                   const vdit_contract *contract)
+{
+    vdit_tensor o, lse, sigma;
+    vdit_attention a;
+    size_t shape[4];
+
+    set_attention(&a, golden);
+    output_shape(shape, &a);
+    if (vdit_tensor_new(run, &o, a.q->dtype, 4, shape) != VDIT_OK ||
+        vdit_tensor_new(run, &lse, VDIT_F32, 3, shape) != VDIT_OK ||
+        (contract && vdit_tensor_new(run, &sigma, VDIT_BF16, 4, shape) != VDIT_OK))
+        return vdit_run_status(run);
+    a.o = &o;
+    a.lse = &lse;
+    if (contract != NULL) {
+        a.sigma = &sigma;
+        a.noise = vdit_contract_noise(contract, a.k->shape[2]);
+    }
+    if ((backend->attention ? backend->attention : vdit_attention_reference)(run, &a) != VDIT_OK)
+        return vdit_run_status(run);
+    outputs[0] = (vdit_named){"o", o};
+    outputs[1] = (vdit_named){"lse", lse};
+    *count = 2;
+    if (contract != NULL)
+        outputs[(*count)++] = (vdit_named){"o.sigma", sigma};
+    return VDIT_OK;
+}
+
+/* Out: y, the main output of a plain operator. */
+static vdit_status compute_plain(vdit_run *run, vdit_tensor *y, const vdit_golden *golden,
+                                 const vdit_backend *b)
+{
+    const vdit_tensor *x = &golden->inputs[0].tensor, *second = &golden->inputs[1].tensor;
+    size_t shape[2] = {x->shape[0], golden->op == VDIT_OP_LINEAR ? second->shape[0] : 0};
+
+    if (golden->op == VDIT_OP_MATMUL)
+        shape[1] = second->shape[1];
+    if (vdit_tensor_new(run, y, x->dtype, x->rank, shape) != VDIT_OK)
+        return vdit_run_status(run);
+    switch (golden->op) {
+    case VDIT_OP_LINEAR:
+        return (b->linear ? b->linear : vdit_linear)(run, y, x, second,
+                                                     vdit_golden_find(golden, "b"));
+    case VDIT_OP_MATMUL:
+        return (b->matmul ? b->matmul : vdit_matmul)(run, y, x, second);
+    case VDIT_OP_EXP:
+        return (b->exp ? b->exp : vdit_exp)(run, y, x);
+    default:
+        return (b->log ? b->log : vdit_log)(run, y, x);
+    }
+}
+
+/* Out: sigma of the main output y of a plain operator. */
+static vdit_status plain_sigma(vdit_run *run, vdit_tensor *sigma, const vdit_golden *golden,
+                               const vdit_tensor *y, const vdit_contract *contract)
+{
+    const vdit_tensor *bias = golden->op == VDIT_OP_LINEAR ? vdit_golden_find(golden, "b") : NULL;
+
+    if (golden->op == VDIT_OP_EXP || golden->op == VDIT_OP_LOG)
+        return vdit_bound_elementary(run, sigma, y, contract);
+    return vdit_bound_product(run, sigma, golden->op, &golden->inputs[0].tensor,
+                              &golden->inputs[1].tensor, bias, y, contract);
+}
+
+vdit_status vdit_golden_apply(vdit_run *run, vdit_named outputs[VDIT_GOLDEN_OUTPUTS], size_t *count,
+                              const vdit_golden *golden, const vdit_backend *backend,
+                              const vdit_contract *contract)
+{
+    vdit_tensor y, sigma;
+
+    if (golden->op == VDIT_OP_ATTENTION)
+        return apply_attention(run, outputs, count, golden, backend, contract);
+    if (compute_plain(run, &y, golden, backend) != VDIT_OK ||
+        (contract && plain_sigma(run, &sigma, golden, &y, contract) != VDIT_OK))
+        return vdit_run_status(run);
+    outputs[0] = (vdit_named){names[golden->op].output, y};
+    *count = 1;
+    if (contract != NULL)
+        outputs[(*count)++] = (vdit_named){names[golden->op].sigma, sigma};
+    return VDIT_OK;
+}
+
+vdit_status vdit_golden_compute(vdit_run *run, vdit_golden *golden)
+{
+    static const vdit_backend reference = {.size = sizeof reference, .name = "reference"};
+
+    return vdit_golden_apply(run, golden->outputs, &golden->output_count, golden, &reference,
+                             golden->contract);
+}
+
+vdit_status vdit_golden_sigma(vdit_run *run, vdit_tensor *sigma, const vdit_golden *golden,
+                              const vdit_contract *contract)
+{
+    static const vdit_backend reference = {.size = sizeof reference, .name = "reference"};
+    vdit_attention a;
+    vdit_tensor y;
+    size_t shape[4];
+
+    if (golden->op != VDIT_OP_ATTENTION) {
+        if (compute_plain(run, &y, golden, &reference) != VDIT_OK)
+            return vdit_run_status(run);
+        return plain_sigma(run, sigma, golden, &y, contract);
+    }
+    set_attention(&a, golden);
+    output_shape(shape, &a);
+    if (vdit_tensor_new(run, sigma, VDIT_BF16, 4, shape) != VDIT_OK)
+        return vdit_run_status(run);
+    a.sigma = sigma;
+    a.noise = vdit_contract_noise(contract, a.k->shape[2]);
+    return vdit_attention_reference(run, &a);
+}
