@@ -17,3 +17,7 @@ bin_PROGRAMS += %D%/vdit-attend
 	%D%/attend.h \
 	%D%/vdit-attend.c
 %C%_vdit_attend_LDADD = $(PROGRAM_LIBS)
+
+bin_PROGRAMS += %D%/vdit-golden
+%C%_vdit_golden_SOURCES = %D%/vdit-golden.c
+%C%_vdit_golden_LDADD = $(PROGRAM_LIBS)

@@ -9,3 +9,23 @@ CAPTURED = \
 	%D%/captured/wan-cross.safetensors \
 	%D%/captured/wan-self.safetensors
 EXTRA_DIST += %D%/captured/make_captured.py $(CAPTURED)
+
+recipesdir = $(pkgdatadir)/recipes
+dist_recipes_DATA = \
+	%D%/recipes/attention.json \
+	%D%/recipes/cross.json \
+	%D%/recipes/quick.json \
+	%D%/recipes/video.json
+manifestsdir = $(pkgdatadir)/manifests
+dist_manifests_DATA = \
+	%D%/manifests/attention.json \
+	%D%/manifests/cross.json \
+	%D%/manifests/quick.json
+
+# The corpus of the recipe quick: two hundred small files, known by their manifest.
+EXTRA_DIST += %D%/quick
+install-data-local:
+	$(MKDIR_P) "$(DESTDIR)$(pkgdatadir)/quick"
+	$(INSTALL_DATA) $(srcdir)/%D%/quick/* "$(DESTDIR)$(pkgdatadir)/quick"
+uninstall-local:
+	rm -rf "$(DESTDIR)$(pkgdatadir)/quick"

@@ -110,6 +110,7 @@ dist_check_SCRIPTS += \
 	%D%/examples.sh \
 	%D%/exports.sh \
 	%D%/format.sh \
+	%D%/golden.sh \
 	%D%/headers.sh \
 	%D%/house.sh \
 	%D%/manlint.sh \
