@@ -22,6 +22,8 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/weigh.c \
 	%D%/attention/weigh.h \
 	%D%/backend/backend.c \
+	%D%/backend/fast.c \
+	%D%/backend/fast.h \
 	%D%/base/convert.c \
 	%D%/base/internal.h \
 	%D%/base/parallel.c \

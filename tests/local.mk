@@ -9,6 +9,10 @@ AM_TESTS_ENVIRONMENT = LC_ALL=C CC='$(CC)' NM='$(NM)' \
 TEST_LIBS = libvdit-core.la $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
+check_PROGRAMS += %D%/test_backend
+%C%_test_backend_SOURCES = %D%/test_backend.c
+%C%_test_backend_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)

@@ -1,12 +1,13 @@
 /* backend.c - the backends that this library knows. */
 #include <string.h>
 #include <vdit/backend.h>
+#include "backend/fast.h"
 
 static const vdit_backend backends[] = {
     {sizeof(vdit_backend), "reference", "every element is the real result rounded once",
      vdit_linear, vdit_matmul, vdit_exp, vdit_log, vdit_attention_reference},
-    {sizeof(vdit_backend), "fast", "binary32 arithmetic, no promise on bits", NULL, NULL, NULL,
-     NULL, vdit_attention_fast},
+    {sizeof(vdit_backend), "fast", "binary32 arithmetic, no promise on bits", vdit_fast_linear,
+     vdit_fast_matmul, vdit_exp, vdit_log, vdit_attention_fast},
 };
 
 const vdit_backend *vdit_backend_at(size_t i)

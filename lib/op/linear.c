@@ -25,8 +25,8 @@ static vdit_status check(vdit_run *run, const vdit_tensor *y, const vdit_tensor 
     return vdit_check_shape(run, "linear", "y", y, x->rank, shape, "to fit x and w");
 }
 
-vdit_status vdit_linear(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *w,
-                        const vdit_tensor *b)
+vdit_status vdit_linear_by(vdit_run *run, vdit_product_engine *engine, vdit_tensor *y,
+                           const vdit_tensor *x, const vdit_tensor *w, const vdit_tensor *b)
 {
     static const ptrdiff_t origin = 0;
     size_t mark = vdit_run_mark(run);
@@ -43,7 +43,13 @@ vdit_status vdit_linear(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, con
     if (b != NULL)
         p.b = (vdit_matrix){b->data, b->dtype, &origin, b->stride[0]};
     if (vdit_run_status(run) == VDIT_OK)
-        vdit_product_run(run, vdit_kernel_f64_at(0), &p, 1, &origin, &origin, &origin);
+        engine(run, &p, 1, &origin, &origin, &origin);
     vdit_run_release(run, mark);
     return vdit_run_status(run);
+}
+
+vdit_status vdit_linear(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *w,
+                        const vdit_tensor *b)
+{
+    return vdit_linear_by(run, vdit_product_exact, y, x, w, b);
 }

@@ -36,7 +36,8 @@ static vdit_matrix matrix(vdit_run *run, const vdit_tensor *t, int transposed, s
                          t->stride[column]};
 }
 
-vdit_status vdit_matmul(vdit_run *run, vdit_tensor *c, const vdit_tensor *a, const vdit_tensor *b)
+vdit_status vdit_matmul_by(vdit_run *run, vdit_product_engine *engine, vdit_tensor *c,
+                           const vdit_tensor *a, const vdit_tensor *b)
 {
     size_t mark = vdit_run_mark(run), count;
     ptrdiff_t *a_offset, *b_offset, *c_offset;
@@ -52,7 +53,12 @@ vdit_status vdit_matmul(vdit_run *run, vdit_tensor *c, const vdit_tensor *a, con
     b_offset = vdit_row_offsets(run, &count, b, b->rank - 2);
     c_offset = vdit_row_offsets(run, &count, c, c->rank - 2);
     if (vdit_run_status(run) == VDIT_OK)
-        vdit_product_run(run, vdit_kernel_f64_at(0), &p, count, a_offset, b_offset, c_offset);
+        engine(run, &p, count, a_offset, b_offset, c_offset);
     vdit_run_release(run, mark);
     return vdit_run_status(run);
+}
+
+vdit_status vdit_matmul(vdit_run *run, vdit_tensor *c, const vdit_tensor *a, const vdit_tensor *b)
+{
+    return vdit_matmul_by(run, vdit_product_exact, c, a, b);
 }

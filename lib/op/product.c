@@ -213,3 +213,10 @@ vdit_status vdit_product_run(vdit_run *run, const vdit_kernel_f64 *kernel, const
     vdit_run_release(run, mark);
     return VDIT_OK;
 }
+
+vdit_status vdit_product_exact(vdit_run *run, const vdit_product *p, size_t count,
+                               const ptrdiff_t *x_offset, const ptrdiff_t *w_offset,
+                               const ptrdiff_t *y_offset)
+{
+    return vdit_product_run(run, vdit_kernel_f64_at(0), p, count, x_offset, w_offset, y_offset);
+}

@@ -35,6 +35,20 @@ vdit_status vdit_product_run(vdit_run *run, const vdit_kernel_f64 *kernel, const
                              size_t count, const ptrdiff_t *x_offset, const ptrdiff_t *w_offset,
                              const ptrdiff_t *y_offset);
 
+/* What computes such products: the exact engine, and whatever another backend brings. */
+typedef vdit_status vdit_product_engine(vdit_run *run, const vdit_product *p, size_t count,
+                                        const ptrdiff_t *x_offset, const ptrdiff_t *w_offset,
+                                        const ptrdiff_t *y_offset);
+
+/* vdit_product_run with the best kernel. */
+vdit_product_engine vdit_product_exact;
+
+/* vdit_linear and vdit_matmul, checks included, by an engine. */
+vdit_status vdit_linear_by(vdit_run *run, vdit_product_engine *engine, vdit_tensor *y,
+                           const vdit_tensor *x, const vdit_tensor *w, const vdit_tensor *b);
+vdit_status vdit_matmul_by(vdit_run *run, vdit_product_engine *engine, vdit_tensor *c,
+                           const vdit_tensor *a, const vdit_tensor *b);
+
 /* Returns: the address of element i of a matrix's data, counted from its start. */
 void *vdit_matrix_at(const vdit_matrix *a, ptrdiff_t i);
 
