@@ -94,6 +94,10 @@ check_PROGRAMS += %D%/test_op_linear
 %C%_test_op_linear_SOURCES = %D%/test_op_linear.c $(OPERANDS)
 %C%_test_op_linear_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_op_linear_values
+%C%_test_op_linear_values_SOURCES = %D%/test_op_linear_values.c $(OPERANDS)
+%C%_test_op_linear_values_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_op_matmul
 %C%_test_op_matmul_SOURCES = %D%/test_op_matmul.c $(OPERANDS)
 %C%_test_op_matmul_LDADD = $(ORACLE_LIBS)
@@ -125,12 +129,17 @@ EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/ma
 # Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.
 RUN_SCRIPT = $(AM_TESTS_ENVIRONMENT) MAKE='$(MAKE)' $(SHELL) $(top_srcdir)
 .PHONY: bench benches check-cppcheck check-cross check-fuzz check-matrix check-valgrind
+
+.PHONY: bench benches check-cppcheck check-cross check-elementary check-matrix check-valgrind
 check-matrix:
 	$(RUN_SCRIPT)/%D%/matrix.sh
 check-cross:
 	$(RUN_SCRIPT)/%D%/cross.sh
 check-fuzz:
 	$(RUN_SCRIPT)/%D%/fuzz.sh
+
+check-elementary: %D%/exhaust_elementary
+	%D%/exhaust_elementary
 check-valgrind: $(check_PROGRAMS)
 	$(MAKE) check TESTS='$(VALGRIND_TESTS)' LOG_COMPILER='$(LIBTOOL) --mode=execute \
 		valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite'
@@ -142,7 +151,9 @@ check-cppcheck:
 VALGRIND_TESTS = $(check_PROGRAMS)
 
 BENCHES = %D%/bench_attention %D%/bench_linear %D%/bench_peak
-EXTRA_PROGRAMS += $(BENCHES)
+EXTRA_PROGRAMS += $(BENCHES) %D%/exhaust_elementary
+%C%_exhaust_elementary_SOURCES = %D%/exhaust_elementary.c
+%C%_exhaust_elementary_LDADD = libvdit-core.la
 BENCH_SOURCES = %D%/bench.c %D%/bench.h
 %C%_bench_attention_SOURCES = %D%/bench_attention.c $(BENCH_SOURCES)
 %C%_bench_attention_LDADD = libvdit.la
@@ -150,7 +161,7 @@ BENCH_SOURCES = %D%/bench.c %D%/bench.h
 %C%_bench_linear_LDADD = libvdit.la $(OPENBLAS_LIBS)
 %C%_bench_peak_SOURCES = %D%/bench_peak.c $(BENCH_SOURCES)
 %C%_bench_peak_LDADD = libvdit.la
-CLEANFILES += $(BENCHES)
+CLEANFILES += $(BENCHES) %D%/exhaust_elementary
 benches: $(BENCHES)
 bench: all benches
 	$(RUN_SCRIPT)/%D%/bench.sh

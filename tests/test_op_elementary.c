@@ -115,14 +115,15 @@ static void special_values_are_as_documented(void **state)
 }
 
 /*
- * The smallest f32 numbers (from 2^-5 for exp, 2^-126 for log) whose value is so close to a midpoint of
- * f32 that the estimate with its bound cannot decide: found by trying all from there upwards.
+ * f32 numbers whose value is so close to a halfway case of f32 that the estimate with its bound cannot
+ * decide: the two smallest from 2^-5 (exp) and 2^-126 (log) upwards, and the closest of all f32 numbers,
+ * which exhaust_elementary prints.
  */
 static void the_last_stage_decides_the_hardest_cases(void **state)
 {
-    static const float hard[2][2] = {{0x1.344e9cp-5f, 0x1.cce332p+0f},
-                                     {0x1.55c90ep-123f, 0x1.a5e53ep-120f}};
-    const size_t shape[] = {2};
+    static const float hard[2][3] = {{0x1.344e9cp-5f, 0x1.036492p+1f, -0x1.d2259ap+3f},
+                                     {0x1.55c90ep-123f, 0x1.996896p-115f, 0x1.b121a6p+76f}};
+    const size_t shape[] = {3};
 
     (void)state;
     for (int f = 0; f < 2; f++) {
@@ -132,7 +133,7 @@ static void the_last_stage_decides_the_hardest_cases(void **state)
         assert_int_equal(functions[f].ours(run, &y, &x), VDIT_OK);
         assert_function(f, &y, &x);
         assert_int_equal(vdit_run_counters(run)->elementary[0], 0);
-        assert_int_equal(vdit_run_counters(run)->elementary[2], 2);
+        assert_int_equal(vdit_run_counters(run)->elementary[2], 3);
         vdit_run_free(run);
     }
 }

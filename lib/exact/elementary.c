@@ -6,8 +6,8 @@
 static const double ln2_high = 0x1.62e42fefa38p-1, ln2_low = 0x1.ef35793c7673p-45;
 
 /*
- * Steps: 1. k = the integer nearest to x / ln 2. 2. r = x - k ln 2, |r| <= 0.35, with an absolute
- * error below 2^-54. 3. the Taylor polynomial of degree 13, which cuts off less than 2^-57.
+ * Steps: 1. k = the integer nearest to x / ln 2. 2. r = x - k ln 2, |r| < 0.3467, off by at most 2^-55.
+ * 3. the Taylor polynomial of degree 13, which leaves out less than 2^-57. 4. times 2^k.
  */
 double vdit_exp_estimate(double x)
 {
@@ -37,7 +37,7 @@ double vdit_exp_estimate(double x)
 
 /*
  * Steps: 1. x = 2^k f with f in [sqrt(1/2), sqrt(2)). 2. s = (f - 1)/(f + 1), |s| < 0.1716.
- * 3. ln f = 2 (s + s^3/3 + ... + s^21/21), which cuts off less than 2^-57 of it. 4. add k ln 2.
+ * 3. ln f = 2 (s + s^3/3 + ... + s^21/21), which leaves out less than 2^-57 of it. 4. add k ln 2.
  */
 double vdit_log_estimate(double x)
 {

@@ -8,7 +8,7 @@
 #define VDIT_EXACT_ELEMENTARY_H
 
 /* Both functions return the real value times 1 + t with |t| <= this. */
-#define VDIT_ESTIMATE_ERROR 0x1p-49
+#define VDIT_ESTIMATE_ERROR 0x1p-50
 
 /* Returns: about e^x. In: |x| <= 700, x a multiple of 2^-1000. */
 double vdit_exp_estimate(double x);

@@ -84,9 +84,8 @@ int vdit_mp_compare(const vdit_mp *x, const vdit_mp *y)
 }
 
 /*
- * One guard limb below: with exponents that differ by at most 1 nothing is cut before the sum; else
- * the sum is at least a quarter of the larger one and the smaller loses less than 2^-224 of the
- * larger's power of two. Together with the cut to 192 bits: below 2^-190.
+ * The smaller operand moves right, with a guard limb below. Up to 32 bits nothing is lost; beyond, it
+ * loses less than 2^-224 where the larger one counts as 1/2 to 1, and the sum is at least 1/2 - 2^-32.
  */
 void vdit_mp_add(vdit_mp *out, const vdit_mp *x, const vdit_mp *y)
 {
@@ -122,8 +121,8 @@ void vdit_mp_sub(vdit_mp *out, const vdit_mp *x, const vdit_mp *y)
 }
 
 /*
- * Columns 0 to 3 are left out: less than 5 * 2^160 of a product of at least 2^382, so 2^-219;
- * cutting to 192 bits adds 2^-191.
+ * Columns 0 to 3 are left out and 4 gives its carry: less than 6 * 2^160 of a product of at least 2^382.
+ * Where that is not 0 the product exceeds 2^382 by more, so that one shift normalises it.
  */
 void vdit_mp_mul(vdit_mp *out, const vdit_mp *x, const vdit_mp *y)
 {

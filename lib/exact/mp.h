@@ -52,12 +52,12 @@ void vdit_mp_div(vdit_mp *out, const vdit_mp *x, const vdit_mp *y);
 int vdit_mp_compare(const vdit_mp *x, const vdit_mp *y);
 
 /*
- * Out: out = e^x. In: x < 2^30. The result is exactly 0 for x < -2^30: a rule, far below what a sum
+ * Out: out = e^x. In: x < 2^30. The result is exactly 0 for x <= -2^30: a rule, far below what a sum
  * with a term e^0 = 1 can show.
  */
 void vdit_mp_exp(vdit_mp *out, const vdit_mp *x);
 
-/* Out: out = ln x. In: x > 0. ln 1 is exactly 0. */
+/* Out: out = ln x. In: x > 0, its exponent below 2^30 in magnitude. ln 1 is exactly 0. */
 void vdit_mp_log(vdit_mp *out, const vdit_mp *x);
 
 /*

@@ -16,20 +16,19 @@ static void multiply(uint32_t *out, const uint32_t *a, const uint32_t *b)
 }
 
 /*
- * Out: 0 <= r < ln 2 with |x| = q ln 2 + r, off by less than 2^-222. In: 0 < |x| <= 2^30, which the
- * first limbs of a, whole[8] with one limb above the point, give cut to 2^-224.
- * Returns: q.
+ * Out: 0 <= r < ln 2 with |x| = q ln 2 + r; r, a fraction, is off by less than 3.5 units.
+ * In: 0 < |x| < 2^30. Returns: q.
  */
 static uint32_t divide_by_ln2(uint32_t *r, const vdit_mp *x)
 {
-    const uint32_t *ln2 = vdit_fixed_ln2 + 1; /* as a fraction of FIXED limbs */
-    uint32_t whole[FIXED + 1], product[FIXED + 2];
+    const uint32_t *ln2 = vdit_fixed_ln2 + 1;      /* as a fraction of FIXED limbs */
+    uint32_t whole[FIXED + 1], product[FIXED + 2]; /* with one limb above the point */
     uint64_t carry = 0;
     uint32_t q;
 
     for (int i = 0; i <= FIXED; i++)
         whole[i] = vdit_limbs_window(x->limb, VDIT_MP_LIMBS, 32 * (i - 1) - (int)x->exponent);
-    /* The nearest binary64 estimate, 31 bits of 53: off by at most one. */
+    /* 31 bits of an estimate good to 2^-20: off by at most one. */
     q = (uint32_t)((whole[FIXED] + whole[FIXED - 1] * 0x1p-32) * 0x1.71547652b82fep+0);
     for (int i = 0; i <= FIXED; i++) {
         carry += (uint64_t)q * vdit_fixed_ln2[i];

@@ -18,7 +18,7 @@ typedef struct map_state {
     uint64_t (*decided)[3]; /* per thread */
 } map_state;
 
-/* 2^-53 more than the estimate's error, for the roundings of the test itself. */
+/* The bound is the estimate's, and 4 units for the roundings of the test itself. */
 static double apply(const vdit_function *f, double x, vdit_dtype dtype, uint64_t *decided)
 {
     double value, error, low, high;

@@ -6,8 +6,8 @@
 #include "exact/mp.h"
 
 /*
- * A function for which no number of the dtypes but those that special knows has a value at, or within
- * 2^-120 of, a boundary between two roundings.
+ * A function whose value lies nowhere within 2^-60 of a boundary between two roundings, but for the
+ * numbers that special knows (doc/numerics.md, 3.2).
  */
 typedef struct vdit_function {
     const char *name;

@@ -68,8 +68,8 @@ static int lie_side_by_side(const vdit_matrix *a, size_t first, size_t count)
 }
 
 /*
- * A sum of n squares errs by less than 2 n 2^-53 of itself, n < 2^32, the square root and the products
- * here by a few 2^-53 more: 1 + 2^-20 covers them. Squares of f32 values neither overflow nor underflow.
+ * A sum of n <= 2^31 squares errs by less than n 2^-52 of itself, its root and the products here by less
+ * than that: 1 + 2^-20 covers them. Squares of f32 values neither overflow nor underflow.
  */
 void vdit_pack_panel(double *panel, double *norm, const vdit_matrix *a, size_t first, size_t count,
                      size_t width, size_t depth, double factor)

@@ -51,8 +51,8 @@ static size_t parts(size_t whole, size_t part)
 }
 
 /*
- * The additions that a product takes part in, W, plus 3: |sum - real| <= W u T / (1 - W u) with
- * T = |x_i| |w_o|; adding the bias and forming value +- error each err by less than (T + |b|) u.
+ * W + 3, where W is the most roundings that a product takes part in: adding the bias and forming the
+ * ends of the rounding test take the rest (doc/numerics.md, 2.1).
  */
 static double weight(size_t depth)
 {
