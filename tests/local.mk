@@ -47,10 +47,21 @@ check_PROGRAMS += %D%/test_file_write
 %C%_test_file_write_SOURCES = %D%/test_file_write.c $(FILE_SUPPORT)
 %C%_test_file_write_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_golden_corpus
+%C%_test_golden_corpus_SOURCES = %D%/test_golden_corpus.c $(FILE_SUPPORT)
+%C%_test_golden_corpus_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_golden_family
 %C%_test_golden_family_SOURCES = %D%/test_golden_family.c
 %C%_test_golden_family_LDADD = $(TEST_LIBS)
-EXTRA_DIST += %D%/files/family_check.py %D%/files/family_sums.txt
+
+check_PROGRAMS += %D%/test_golden_meaning
+%C%_test_golden_meaning_SOURCES = %D%/test_golden_meaning.c
+%C%_test_golden_meaning_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_golden_recipe
+%C%_test_golden_recipe_SOURCES = %D%/test_golden_recipe.c $(FILE_SUPPORT)
+%C%_test_golden_recipe_LDADD = $(TEST_LIBS)
 endif
 
 # The fuzz targets, fed with their seeds; make check-fuzz feeds them with more.
