@@ -46,6 +46,7 @@ void attention_oracle_new(attention_oracle *oracle, const vdit_attention *call)
     size_t keys = call->k->shape[2];
 
     memset(oracle, 0, sizeof *oracle);
+    mpfr_set_emin(mpfr_get_emin_min()); /* e^(-2^30) is beyond the default */
     oracle->call = call;
     oracle->key = malloc((keys + 1) * sizeof *oracle->key);
     oracle->p = malloc((keys + 1) * sizeof *oracle->p);
@@ -130,7 +131,7 @@ void attention_oracle_load(attention_oracle *oracle, size_t b, size_t h, size_t 
     mpfr_set_zero(oracle->sum, 1);
     for (size_t i = 0; i < oracle->count; i++) {
         mpfr_sub(difference, oracle->logit[i], oracle->top, NEAREST);
-        if (mpfr_cmp_si_2exp(difference, -1, 30) < 0) /* the rule of exact/mp.h */
+        if (mpfr_cmp_si_2exp(difference, -1, 30) <= 0) /* the rule of exact/mp.h */
             mpfr_set_zero(oracle->p[i], 1);
         else
             mpfr_exp(oracle->p[i], difference, NEAREST);

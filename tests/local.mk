@@ -87,6 +87,14 @@ check_PROGRAMS += %D%/test_attention
 %C%_test_attention_SOURCES = %D%/test_attention.c $(SCENE)
 %C%_test_attention_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_attention_hard
+%C%_test_attention_hard_SOURCES = %D%/test_attention_hard.c $(SCENE)
+%C%_test_attention_hard_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_attention_sigma
+%C%_test_attention_sigma_SOURCES = %D%/test_attention_sigma.c $(SCENE)
+%C%_test_attention_sigma_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_exact_accumulator
 %C%_test_exact_accumulator_SOURCES = %D%/test_exact_accumulator.c $(ORACLE)
 %C%_test_exact_accumulator_LDADD = $(ORACLE_LIBS)

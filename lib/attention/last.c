@@ -233,7 +233,7 @@ static double root_bf16(const vdit_mp *x)
     double root = sqrt(vdit_mp_round(x, VDIT_F64));
     double low = vdit_round_f64(VDIT_BF16, root * (1 - 0x1p-40));
     double high = vdit_round_f64(VDIT_BF16, root * (1 + 0x1p-40));
-    double middle = low / 2 + high / 2; /* nine bits, and its square eighteen: exact */
+    double middle = low / 2 + fmin(high, 0x1p128) / 2; /* nine bits, its square eighteen: exact */
     vdit_mp edge;
     int order;
 

@@ -93,7 +93,7 @@ static void weigh(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t keys)
     stream->head->kernel->exp2_sum(1, stream->top + p * nr, largest, scrap, scrap + nr);
     for (size_t lane = 0; lane < nr; lane++) {
         size_t at = p * nr + lane;
-        double total = stream->sum[at], least = noise->p_sub * largest[lane];
+        double total = stream->sum[at], least = noise->p_sub * largest[lane], scores = 0;
 
         for (size_t j = 0; total > 0 && j < keys; j++) {
             double weight = stream->s[j * nr + lane], share = weight / total;
@@ -103,8 +103,9 @@ static void weigh(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t keys)
             sigma->score[j * nr + lane] =
                 share * share * sigma->query_square[at] * sigma->key_square[j];
             sigma->both[j * nr + lane] = rounding * rounding / 3 + sigma->score[j * nr + lane];
-            sigma->score_total[at] += sigma->score[j * nr + lane];
+            scores += sigma->score[j * nr + lane];
         }
+        sigma->score_total[at] += scores; /* a tile at a time, as bound->total counts */
     }
 }
 
@@ -148,9 +149,10 @@ static double sigma_square(const vdit_sigma *sigma, const vdit_stream *stream,
     double out = fmax(noise->out_unit * fabs(o), noise->out_sub);
     double cross = sqrt(both * total); /* at least |sum E v|, by Cauchy and Schwarz */
     double o_error = vdit_output_error(bound, head, c, o);
-    /* every weight's relative error, twice for the square, and the roundings of its formula and sums */
+    /* every weight's relative error, twice for the square; the roundings of its formula, of its
+       sums, and of |q|^2 and |k|^2 */
     double relative = 2 * (2 * bound->weight + 2 * bound->logit * head->key_norm_max +
-                           bound->total + bound->value + 32 * UNIT);
+                           bound->total + bound->value + (32 + (double)head->d) * UNIT);
 
     *error =
         1.1 * (relative * (both + 2 * fabs(o) * cross + o * o * total + size * size + out * out) +
