@@ -180,8 +180,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
     const struct CMUnitTest tests[] = {
-        TEST(each_term_is_the_formula),       TEST(values_of_any_magnitude_are_the_formula),
-        TEST(midpoints_of_bf16_go_to_even),   TEST(long_norms_are_within_the_bound),
+        TEST(each_term_is_the_formula),
+        TEST(values_of_any_magnitude_are_the_formula),
+        TEST(midpoints_of_bf16_go_to_even),
+        TEST(long_norms_are_within_the_bound),
+        TEST(rows_without_a_finite_output_have_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
