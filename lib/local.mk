@@ -85,6 +85,13 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/family.c \
 	%D%/golden/generate.c \
 	%D%/golden/golden.c \
+	%D%/golden/judge.c \
+	%D%/golden/judge.h \
+	%D%/golden/judge_call.c \
+	%D%/golden/judge_case.c \
+	%D%/golden/judge_guess.c \
+	%D%/golden/judge_measure.c \
+	%D%/golden/judge_ratio.c \
 	%D%/golden/make.c \
 	%D%/golden/maker.c \
 	%D%/golden/maker.h \
@@ -132,6 +139,7 @@ vditinclude_HEADERS = \
 	%D%/vdit/backend.h \
 	%D%/vdit/file.h \
 	%D%/vdit/golden.h \
+	%D%/vdit/judge.h \
 	%D%/vdit/op.h \
 	%D%/vdit/random.h \
 	%D%/vdit/run.h \

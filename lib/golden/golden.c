@@ -1,4 +1,5 @@
-/* golden.c - finding tensors of a golden, and closing its files. */
+/* golden.c - finding tensors of a golden, writing and closing its files. */
+#include <stdio.h>
 #include <string.h>
 #include <vdit/golden.h>
 
@@ -15,6 +16,24 @@ const vdit_tensor *vdit_golden_find(const vdit_golden *golden, const char *name)
     const vdit_tensor *t = find(golden->inputs, golden->input_count, name);
 
     return t ? t : find(golden->outputs, golden->output_count, name);
+}
+
+vdit_status vdit_golden_write(vdit_run *run, const vdit_golden *golden, const char *in,
+                              const char *out)
+{
+    char scale[40];
+    const vdit_meta meta[] = {{"op", vdit_operator_name(golden->op)},
+                              {"case", golden->name},
+                              {"contract", golden->contract->name},
+                              {"scale", scale}};
+    size_t meta_count = golden->op == VDIT_OP_ATTENTION ? 4 : 3;
+
+    snprintf(scale, sizeof scale, "%.17g", golden->scale);
+    if (in != NULL && vdit_run_status(run) == VDIT_OK)
+        vdit_safetensors_write(run, in, golden->inputs, golden->input_count, meta, meta_count);
+    if (out != NULL && vdit_run_status(run) == VDIT_OK)
+        vdit_safetensors_write(run, out, golden->outputs, golden->output_count, meta, 3);
+    return vdit_run_status(run);
 }
 
 void vdit_golden_close(vdit_golden *golden)

@@ -89,20 +89,11 @@ static int can_keep(making *m, const vdit_manifest_case *old, const vdit_manifes
 static vdit_status write_files(making *m, const vdit_golden *golden,
                                const vdit_manifest_case *entry)
 {
-    char scale[40];
-    const vdit_meta meta[] = {{"op", vdit_operator_name(golden->op)},
-                              {"case", golden->name},
-                              {"contract", golden->contract->name},
-                              {"scale", scale}};
-    size_t meta_count = golden->op == VDIT_OP_ATTENTION ? 4 : 3;
     char *in = vdit_path_join(m->run, m->directory, entry->in);
     char *out = vdit_path_join(m->run, m->directory, entry->out);
 
-    snprintf(scale, sizeof scale, "%.17g", golden->scale);
     if (vdit_run_status(m->run) == VDIT_OK)
-        vdit_safetensors_write(m->run, in, golden->inputs, golden->input_count, meta, meta_count);
-    if (vdit_run_status(m->run) == VDIT_OK)
-        vdit_safetensors_write(m->run, out, golden->outputs, golden->output_count, meta, 3);
+        vdit_golden_write(m->run, golden, in, out);
     return vdit_run_status(m->run);
 }
 

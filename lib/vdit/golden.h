@@ -169,6 +169,14 @@ VDIT_API vdit_status vdit_golden_apply(vdit_run *run, vdit_named outputs[VDIT_GO
 VDIT_API vdit_status vdit_golden_sigma(vdit_run *run, vdit_tensor *sigma, const vdit_golden *golden,
                                        const vdit_contract *contract);
 
+/*
+ * Writes the golden's inputs and outputs as CASE.in.safetensors and CASE.out.safetensors.
+ * In: golden, in and out (paths; NULL: not that file).
+ * Returns: VDIT_OK or the failure; no partial file is left.
+ */
+VDIT_API vdit_status vdit_golden_write(vdit_run *run, const vdit_golden *golden, const char *in,
+                                       const char *out);
+
 /* What a manifest says of one tensor. */
 typedef struct vdit_manifest_tensor {
     const char *name;
