@@ -18,6 +18,15 @@ bin_PROGRAMS += %D%/vdit-attend
 	%D%/vdit-attend.c
 %C%_vdit_attend_LDADD = $(PROGRAM_LIBS)
 
+bin_PROGRAMS += %D%/vdit-check
+%C%_vdit_check_SOURCES = \
+	%D%/check.h \
+	%D%/check_command.c \
+	%D%/check_print.c \
+	%D%/check_waivers.c \
+	%D%/vdit-check.c
+%C%_vdit_check_LDADD = $(PROGRAM_LIBS)
+
 bin_PROGRAMS += %D%/vdit-golden
 %C%_vdit_golden_SOURCES = %D%/vdit-golden.c
 %C%_vdit_golden_LDADD = $(PROGRAM_LIBS)

@@ -1,5 +1,6 @@
 dist_man_MANS += \
 	%D%/vdit-attend.1 \
+	%D%/vdit-check.1 \
 	%D%/vdit-corpus.5 \
 	%D%/vdit-golden.1 \
 	%D%/vdit-recipe.5 \
@@ -8,6 +9,7 @@ dist_man_MANS += \
 	%D%/vdit_backend.3 \
 	%D%/vdit_file.3 \
 	%D%/vdit_golden.3 \
+	%D%/vdit_judge.3 \
 	%D%/vdit_op.3 \
 	%D%/vdit_random.3 \
 	%D%/vdit_run.3 \

@@ -62,6 +62,15 @@ check_PROGRAMS += %D%/test_golden_meaning
 check_PROGRAMS += %D%/test_golden_recipe
 %C%_test_golden_recipe_SOURCES = %D%/test_golden_recipe.c $(FILE_SUPPORT)
 %C%_test_golden_recipe_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_kernels
+%C%_test_judge_SOURCES = %D%/test_judge.c
+%C%_test_judge_LDADD = $(TEST_LIBS)
+%C%_test_judge_case_SOURCES = %D%/test_judge_case.c %D%/emulator.c %D%/emulator.h
+%C%_test_judge_case_LDADD = $(TEST_LIBS)
+%C%_test_judge_kernels_SOURCES = %D%/test_judge_kernels.c %D%/emulator.c %D%/emulator.h
+%C%_test_judge_kernels_LDADD = $(TEST_LIBS)
+EXTRA_DIST += %D%/files/family_check.py %D%/files/family_sums.txt
 endif
 
 # The fuzz targets, fed with their seeds; make check-fuzz feeds them with more.
@@ -137,6 +146,7 @@ dist_check_SCRIPTS += \
 	%D%/examples.sh \
 	%D%/exports.sh \
 	%D%/format.sh \
+	%D%/check.sh \
 	%D%/golden.sh \
 	%D%/headers.sh \
 	%D%/house.sh \

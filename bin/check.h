@@ -1,0 +1,63 @@
+/* check.h - what the files of vdit-check share. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <vdit/judge.h>
+#include "program.h"
+
+/* An expected failure. */
+typedef struct check_waiver {
+    const char *pattern; /* shell pattern of case names */
+    const char *reason;
+    const char *expires; /* YYYY-MM-DD, the last day on which it counts */
+    int is_expired, was_used;
+} check_waiver;
+
+typedef struct check_waivers {
+    size_t count;
+    check_waiver *list;
+} check_waivers;
+
+/* Reads a file of waivers, or fails with a line that says where it is not what vdit-check(1) says. */
+void check_waivers_read(vdit_run *run, check_waivers *waivers, const char *path);
+
+/* Returns: the waiver that covers a case today, now marked as used, or NULL. */
+const check_waiver *check_waivers_find(check_waivers *waivers, const char *name);
+
+/* Says on stderr which waivers were used, which are expired, which covered nothing. */
+void check_waivers_say(const check_waivers *waivers);
+
+/* A command that stands for a backend. */
+typedef struct check_command {
+    const char *text;   /* with {in} and {out} */
+    const char *folder; /* made for this process, removed when it exits */
+} check_command;
+
+/* Out: command, with its folder. In: text; fails if {in} or {out} is missing. */
+void check_command_begin(vdit_run *run, check_command *command, const char *text);
+
+/*
+ * Runs it through /bin/sh, its standard output going to standard error.
+ * Out: reason, if it did not end with status 0. In: paths for {in} and {out}.
+ * Returns: 1 if it ended with status 0, else 0.
+ */
+int check_command_run(vdit_run *run, const check_command *command, const char *in, const char *out,
+                      char *reason, size_t size);
+
+/* How results are printed: a table, or one JSON object at the end. */
+typedef struct check_printer {
+    int is_json;
+    const char *noun; /* "case" or "tensor" */
+    size_t width;     /* the longest name */
+    size_t count;     /* lines printed */
+    void *cases;      /* JSON so far */
+} check_printer;
+
+/* Prints a case; waiver is NULL or what covers its failure. */
+void check_print(check_printer *printer, const vdit_case_finding *finding,
+                 const check_waiver *waiver);
+
+/* Prints the total. */
+void check_print_total(check_printer *printer, const vdit_tally *tally);
+
+#endif

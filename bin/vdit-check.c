@@ -1,0 +1,384 @@
+/* vdit-check.c - judge the outputs of a backend: from files, a command, or a backend by name. */
+#include "config.h"
+#include "check.h"
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct {
+    const char *command, *backend, *contract, *pattern, *waivers, *sigma;
+    int is_json, threads;
+} options;
+
+static const program_option option_table[] = {
+    {"exec", 'e', "COMMAND", "run COMMAND per case; {in} and {out} are its files",
+     program_read_text, &options.command},
+    {"backend", 'b', "NAME", "judge a backend of the library: reference or fast", program_read_text,
+     &options.backend},
+    {"contract", 'c', "NAME", "judge by this contract, not by the case's own", program_read_text,
+     &options.contract},
+    {"sigma", 's', "FILE:NAME", "sigma of EXPECTED, for two tensor files", program_read_text,
+     &options.sigma},
+    {"case", 0, "PATTERN", "only cases whose name fits the shell pattern", program_read_text,
+     &options.pattern},
+    {"waivers", 0, "FILE", "expected failures: case, reason, expires", program_read_text,
+     &options.waivers},
+    {"json", 'j', NULL, "print one JSON object", program_read_flag, &options.is_json},
+    {"threads", 't', "N", "threads to use", program_read_threads, &options.threads},
+    {0},
+};
+
+static const program self = {
+    "vdit-check",
+    "Says whether the differences of an attention backend are normal.",
+    "[OPTION...] CORPUS OUTPUTS\n[OPTION...] --exec COMMAND RECIPE|CORPUS\n"
+    "[OPTION...] --backend NAME RECIPE|CORPUS\n[OPTION...] EXPECTED ACTUAL",
+    option_table,
+};
+
+/* The cases to judge, and who computes them. */
+typedef struct job {
+    vdit_run *run;
+    const vdit_contract *contract; /* NULL: each case's own */
+    const vdit_backend *backend;   /* one of these three */
+    const char *outputs;
+    check_command command;
+    const char *corpus; /* folder, or NULL for a recipe */
+    vdit_recipe recipe;
+    vdit_manifest manifest;
+    check_waivers waivers;
+    check_printer printer;
+    vdit_tally tally;
+} job;
+
+/* Returns: "folder/name" followed by suffix, in the run's memory. */
+static char *join(vdit_run *run, const char *folder, const char *name, const char *suffix)
+{
+    size_t size = strlen(folder) + strlen(name) + strlen(suffix) + 2;
+    char *path = vdit_run_alloc(run, size, 1);
+
+    program_check(run);
+    snprintf(path, size, "%s/%s%s", folder, name, suffix);
+    return path;
+}
+
+static int is_folder(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static size_t case_count(const job *j)
+{
+    return j->corpus ? j->manifest.case_count : j->recipe.case_count;
+}
+
+static vdit_case *case_at(job *j, size_t i)
+{
+    return j->corpus ? &j->manifest.cases[i].params : &j->recipe.cases[i];
+}
+
+static int is_selected(const vdit_case *c)
+{
+    return options.pattern == NULL || fnmatch(options.pattern, c->name, 0) == 0;
+}
+
+/*
+ * Reads a corpus or a recipe. A contract of the command line takes the place of a recipe's, so that
+ * sigma is computed once; exact needs none.
+ */
+static void read_cases(job *j, const char *argument)
+{
+    int recomputes_sigma;
+
+    if (is_folder(argument)) {
+        j->corpus = argument;
+        vdit_manifest_read(j->run, &j->manifest, join(j->run, argument, "manifest", ".json"));
+    } else {
+        vdit_recipe_load(j->run, &j->recipe, program_data(j->run, argument, "recipes", ".json"));
+    }
+    program_check(j->run);
+    recomputes_sigma =
+        j->corpus == NULL && j->contract != NULL && j->contract != vdit_contract_find("exact");
+    for (size_t i = 0; recomputes_sigma && i < j->recipe.case_count; i++)
+        j->recipe.cases[i].contract = j->contract;
+}
+
+/* Selects cases and makes their column as wide as the longest name. Returns: their number. */
+static size_t count_selected(job *j)
+{
+    size_t selected = 0;
+
+    for (size_t i = 0; i < case_count(j); i++) {
+        size_t length = strlen(case_at(j, i)->name);
+        if (!is_selected(case_at(j, i)))
+            continue;
+        selected++;
+        j->printer.width = length > j->printer.width ? length : j->printer.width;
+    }
+    if (selected == 0 && case_count(j) != 0)
+        program_fail("--case: no case fits '%s'", options.pattern);
+    if (selected != case_count(j))
+        program_say("%zu of %zu cases selected", selected, case_count(j));
+    return selected;
+}
+
+/* Out: golden with inputs and outputs. */
+static void load_golden(job *j, vdit_golden *golden, size_t i)
+{
+    if (j->corpus != NULL) {
+        vdit_golden_open(j->run, golden, j->corpus, &j->manifest.cases[i]);
+    } else {
+        vdit_golden_generate(j->run, golden, &j->recipe.cases[i]);
+        vdit_golden_compute(j->run, golden);
+    }
+    program_check(j->run);
+}
+
+/* Judges the tensors of an output file; what is wrong with the file is a failure of the case. */
+static void judge_file(job *j, vdit_case_finding *f, const vdit_golden *golden, const char *path)
+{
+    vdit_file *file;
+    vdit_named *list;
+    size_t count;
+
+    if (access(path, F_OK) != 0) {
+        snprintf(f->reason, sizeof f->reason, "no output file");
+        return;
+    }
+    if (vdit_file_open(j->run, &file, path) != VDIT_OK) {
+        snprintf(f->reason, sizeof f->reason, "%s", vdit_run_message(j->run));
+        vdit_run_clear(j->run);
+        return;
+    }
+    count = vdit_file_count(file);
+    list = vdit_run_alloc(j->run, count, sizeof *list);
+    program_check(j->run);
+    for (size_t i = 0; i < count; i++) {
+        list[i].name = vdit_file_name(file, i);
+        list[i].tensor = *vdit_file_tensor(file, i);
+    }
+    vdit_case_judge(j->run, f, golden, j->contract, list, count);
+    vdit_file_close(file);
+}
+
+static void judge_folder(job *j, vdit_case_finding *f, const vdit_golden *golden)
+{
+    const char *path = join(j->run, j->outputs, golden->name, ".safetensors");
+
+    if (access(path, F_OK) != 0)
+        path = join(j->run, j->outputs, golden->name, ".out.safetensors");
+    judge_file(j, f, golden, path);
+}
+
+static void judge_backend(job *j, vdit_case_finding *f, const vdit_golden *golden)
+{
+    vdit_named outputs[VDIT_GOLDEN_OUTPUTS];
+    size_t count = 0;
+
+    if (vdit_golden_apply(j->run, outputs, &count, golden, j->backend, NULL) ==
+        VDIT_ERR_UNSUPPORTED) {
+        snprintf(f->reason, sizeof f->reason, "%s", vdit_run_message(j->run));
+        vdit_run_clear(j->run);
+        return;
+    }
+    vdit_case_judge(j->run, f, golden, j->contract, outputs, count);
+}
+
+static void judge_command(job *j, vdit_case_finding *f, const vdit_golden *golden, size_t i)
+{
+    const char *in, *out = join(j->run, j->command.folder, golden->name, ".safetensors");
+
+    if (j->corpus != NULL) {
+        in = join(j->run, j->corpus, j->manifest.cases[i].in, "");
+    } else {
+        in = join(j->run, j->command.folder, golden->name, ".in.safetensors");
+        vdit_golden_write(j->run, golden, in, NULL);
+        program_check(j->run);
+    }
+    if (check_command_run(j->run, &j->command, in, out, f->reason, sizeof f->reason))
+        judge_file(j, f, golden, out);
+    if (j->corpus == NULL)
+        remove(in);
+    remove(out);
+}
+
+static void judge_case(job *j, size_t i)
+{
+    size_t mark = vdit_run_mark(j->run);
+    const check_waiver *waiver = NULL;
+    vdit_golden golden;
+    vdit_case_finding f;
+
+    load_golden(j, &golden, i);
+    vdit_case_refuse(&f, golden.name, golden.op, j->contract ? j->contract : golden.contract, "");
+    if (j->backend != NULL)
+        judge_backend(j, &f, &golden);
+    else if (j->outputs != NULL)
+        judge_folder(j, &f, &golden);
+    else
+        judge_command(j, &f, &golden, i);
+    program_check(j->run);
+    if (f.verdict != VDIT_HOLDS)
+        waiver = check_waivers_find(&j->waivers, f.name);
+    vdit_tally_add(&j->tally, &f, waiver != NULL);
+    program_progress_clear();
+    check_print(&j->printer, &f, waiver);
+    vdit_golden_close(&golden);
+    vdit_run_release(j->run, mark);
+}
+
+static void judge_cases(job *j, const char *argument)
+{
+    size_t selected, done = 0;
+
+    read_cases(j, argument);
+    selected = count_selected(j);
+    for (size_t i = 0; i < case_count(j); i++) {
+        if (!is_selected(case_at(j, i)))
+            continue;
+        vdit_run_progress(j->run, "cases", (double)done++, (double)selected);
+        program_check(j->run);
+        judge_case(j, i);
+    }
+}
+
+/* A tensor file, or one tensor of it. */
+typedef struct side {
+    vdit_file *file;
+    vdit_tensor picked;
+    int is_picked;
+} side;
+
+/* FILE opens all of it; FILE:NAME one tensor, unless there is a file of that whole name. */
+static void open_side(vdit_run *run, side *s, const char *spec)
+{
+    memset(s, 0, sizeof *s);
+    s->is_picked = access(spec, F_OK) != 0 && strchr(spec, ':') != NULL;
+    if (s->is_picked)
+        vdit_file_pick(run, &s->file, &s->picked, spec);
+    else
+        vdit_file_open(run, &s->file, spec);
+    program_check(run);
+    if (!s->is_picked && vdit_file_count(s->file) == 1) {
+        s->picked = *vdit_file_tensor(s->file, 0);
+        s->is_picked = 1;
+    }
+}
+
+static void judge_pair(job *j, const char *name, const vdit_tensor *expected,
+                       const vdit_tensor *actual, const vdit_tensor *sigma)
+{
+    const check_waiver *waiver = NULL;
+    vdit_case_finding f;
+
+    vdit_pair_judge(j->run, &f, name, expected, actual, sigma, j->contract);
+    program_check(j->run);
+    if (f.verdict != VDIT_HOLDS)
+        waiver = check_waivers_find(&j->waivers, name);
+    vdit_tally_add(&j->tally, &f, waiver != NULL);
+    check_print(&j->printer, &f, waiver);
+}
+
+/* Every tensor of EXPECTED must be in ACTUAL; single tensors need not have one name. */
+static void judge_files(job *j, const char *expected_spec, const char *actual_spec)
+{
+    side expected, actual, sigma = {NULL, {0}, 0};
+
+    open_side(j->run, &expected, expected_spec);
+    open_side(j->run, &actual, actual_spec);
+    if (options.sigma != NULL) {
+        open_side(j->run, &sigma, options.sigma);
+        if (!sigma.is_picked || !expected.is_picked)
+            program_fail("--sigma: it goes with one tensor, FILE:NAME");
+    }
+    if (expected.is_picked && actual.is_picked) {
+        j->printer.width = strlen(expected_spec);
+        judge_pair(j, expected_spec, &expected.picked, &actual.picked,
+                   sigma.is_picked ? &sigma.picked : NULL);
+    } else if (expected.is_picked) {
+        program_fail("%s holds several tensors; %s is one: pick one by %s:NAME", actual_spec,
+                     expected_spec, actual_spec);
+    }
+    for (size_t i = 0; !expected.is_picked && i < vdit_file_count(expected.file); i++) {
+        size_t length = strlen(vdit_file_name(expected.file, i));
+        j->printer.width = length > j->printer.width ? length : j->printer.width;
+    }
+    for (size_t i = 0; !expected.is_picked && i < vdit_file_count(expected.file); i++) {
+        const char *name = vdit_file_name(expected.file, i);
+        judge_pair(j, name, vdit_file_tensor(expected.file, i), vdit_file_find(actual.file, name),
+                   NULL);
+    }
+    vdit_file_close(expected.file);
+    vdit_file_close(actual.file);
+    vdit_file_close(sigma.file);
+}
+
+/* What the options and operands ask for; fails if they do not fit. Returns: 1 for two files. */
+static int check_usage(int count, char **operands)
+{
+    int wanted = options.command || options.backend ? 1 : 2, is_pair;
+
+    if (options.command != NULL && options.backend != NULL)
+        program_fail("--exec and --backend exclude each other");
+    if (count != wanted)
+        program_fail("%d operands where %d were expected; see vdit-check --help", count, wanted);
+    is_pair = wanted == 2 && !is_folder(operands[0]);
+    if (options.sigma != NULL && !is_pair)
+        program_fail("--sigma goes with two tensor files");
+    if (options.pattern != NULL && is_pair)
+        program_fail("--case goes with cases, not with two tensor files");
+    if (wanted == 2 && !is_pair && !is_folder(operands[1]))
+        program_fail("%s: a folder of outputs was expected", operands[1]);
+    return is_pair;
+}
+
+static void set_up(job *j)
+{
+    j->run = vdit_run_new();
+    if (j->run == NULL)
+        program_fail("no memory");
+    vdit_run_set_threads(j->run, options.threads);
+    program_progress(j->run);
+    if (options.contract != NULL) {
+        j->contract = vdit_contract_find(options.contract);
+        if (j->contract == NULL)
+            program_fail("--contract: no contract is called '%s'", options.contract);
+    }
+    if (options.backend != NULL) {
+        j->backend = vdit_backend_find(options.backend);
+        if (j->backend == NULL)
+            program_fail("--backend: no backend is called '%s'", options.backend);
+    }
+    if (options.waivers != NULL)
+        check_waivers_read(j->run, &j->waivers, options.waivers);
+    if (options.command != NULL)
+        check_command_begin(j->run, &j->command, options.command);
+}
+
+int main(int argc, char **argv)
+{
+    static const int statuses[] = {[VDIT_FAILS] = 1, [VDIT_INCONCLUSIVE] = 3, [VDIT_HOLDS] = 0};
+    static job j;
+    char **operands;
+    int count = program_parse(&self, argc, argv, &operands), is_pair;
+
+    is_pair = check_usage(count, operands);
+    set_up(&j);
+    j.printer.is_json = options.is_json;
+    j.printer.noun = is_pair ? "tensor" : "case";
+    if (is_pair) {
+        judge_files(&j, operands[0], operands[1]);
+    } else {
+        j.outputs = count == 2 ? operands[1] : NULL;
+        judge_cases(&j, operands[0]);
+    }
+    check_waivers_say(&j.waivers);
+    check_print_total(&j.printer, &j.tally);
+    vdit_run_free(j.run);
+    return program_finish(statuses[vdit_tally_verdict(&j.tally)]);
+}
