@@ -104,6 +104,10 @@ check_PROGRAMS += %D%/test_attention_sigma
 %C%_test_attention_sigma_SOURCES = %D%/test_attention_sigma.c $(SCENE)
 %C%_test_attention_sigma_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_attention_special
+%C%_test_attention_special_SOURCES = %D%/test_attention_special.c $(SCENE)
+%C%_test_attention_special_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_exact_accumulator
 %C%_test_exact_accumulator_SOURCES = %D%/test_exact_accumulator.c $(ORACLE)
 %C%_test_exact_accumulator_LDADD = $(ORACLE_LIBS)
