@@ -149,15 +149,14 @@ int vdit_acc_sign(const vdit_acc *a)
 
 double vdit_acc_round(const vdit_acc *a, vdit_dtype dtype)
 {
-    uint32_t limb[VDIT_ACC_LIMBS];
+    uint32_t limb[VDIT_ACC_LIMBS], top[2];
     int sign = vdit_acc_magnitude(limb, a);
     int length = vdit_limbs_length(limb, VDIT_ACC_LIMBS);
-    uint64_t top;
 
     if (sign == 0)
         return 0.0;
-    top = (uint64_t)vdit_limbs_window(limb, VDIT_ACC_LIMBS, length - 32) << 32 |
-          vdit_limbs_window(limb, VDIT_ACC_LIMBS, length - 64);
-    return vdit_round_parts(sign < 0, top, vdit_limbs_sticky(limb, VDIT_ACC_LIMBS, length - 64),
+    vdit_limbs_window(top, 2, limb, VDIT_ACC_LIMBS, length - 64);
+    return vdit_round_parts(sign < 0, (uint64_t)top[1] << 32 | top[0],
+                            vdit_limbs_sticky(limb, VDIT_ACC_LIMBS, length - 64),
                             length + VDIT_ACC_LOW, dtype);
 }

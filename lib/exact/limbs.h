@@ -32,14 +32,20 @@ static inline int vdit_limbs_length(const uint32_t *limb, int n)
     return 0;
 }
 
-/* Returns: the 32 bits from position bit upwards; what lies outside limb[n] is 0. -2^20 < bit. */
-static inline uint32_t vdit_limbs_window(const uint32_t *limb, int n, int bit)
+/*
+ * Moves bits: out[i], i < count, are the 32 bits from position bit + 32 i upwards; what lies outside
+ * limb[n] is 0. out is not limb. In: |bit| < 2^20.
+ */
+static inline void vdit_limbs_window(uint32_t *out, int count, const uint32_t *limb, int n, int bit)
 {
     int index = (bit + (1 << 20)) / 32 - (1 << 15), shift = (bit + (1 << 20)) % 32;
     uint64_t low = index >= 0 && index < n ? limb[index] : 0;
-    uint64_t high = index + 1 >= 0 && index + 1 < n ? limb[index + 1] : 0;
 
-    return (uint32_t)((high << 32 | low) >> shift);
+    for (int i = 0; i < count; i++) {
+        uint64_t high = ++index >= 0 && index < n ? limb[index] : 0;
+        out[i] = (uint32_t)((high << 32 | low) >> shift);
+        low = high;
+    }
 }
 
 /* Returns: 1 if a bit below position bit is set. */

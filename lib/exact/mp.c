@@ -24,8 +24,7 @@ void vdit_mp_from_limbs(vdit_mp *out, int sign, const uint32_t *limb, int n, int
     }
     made.sign = sign;
     made.exponent = exponent + length;
-    for (int i = 0; i < LIMBS; i++)
-        made.limb[i] = vdit_limbs_window(limb, n, length - VDIT_MP_BITS + 32 * i);
+    vdit_limbs_window(made.limb, LIMBS, limb, n, length - VDIT_MP_BITS);
     *out = made;
 }
 
@@ -103,8 +102,7 @@ void vdit_mp_add(vdit_mp *out, const vdit_mp *x, const vdit_mp *y)
         return;
     }
     memcpy(large + 1, x->limb, sizeof x->limb);
-    for (int i = 0; i < WIDTH; i++)
-        small[i] = vdit_limbs_window(y->limb, LIMBS, 32 * (i - 1) + (int)distance);
+    vdit_limbs_window(small, WIDTH, y->limb, LIMBS, (int)distance - 32);
     if (x->sign == y->sign)
         vdit_limbs_add(large, small, WIDTH);
     else
@@ -202,9 +200,9 @@ double vdit_mp_round(const vdit_mp *x, vdit_dtype dtype)
 
 void vdit_mp_snap(vdit_mp *x, int64_t exponent)
 {
-    uint32_t kept[LIMBS + 1], one[LIMBS + 1] = {1};
+    uint32_t kept[LIMBS + 1], half[1], one[LIMBS + 1] = {1};
     int64_t whole = x->exponent - exponent; /* bits that stand for multiples of 2^exponent */
-    int cut, half, sticky;
+    int cut;
 
     if (x->sign == 0 || whole >= VDIT_MP_BITS)
         return;
@@ -213,11 +211,9 @@ void vdit_mp_snap(vdit_mp *x, int64_t exponent)
         return;
     }
     cut = VDIT_MP_BITS - (int)whole;
-    for (int i = 0; i <= LIMBS; i++)
-        kept[i] = vdit_limbs_window(x->limb, LIMBS, cut + 32 * i);
-    half = vdit_limbs_window(x->limb, LIMBS, cut - 1) & 1;
-    sticky = vdit_limbs_sticky(x->limb, LIMBS, cut - 1);
-    if (half && (sticky || (kept[0] & 1) != 0))
+    vdit_limbs_window(kept, LIMBS + 1, x->limb, LIMBS, cut);
+    vdit_limbs_window(half, 1, x->limb, LIMBS, cut - 1);
+    if ((half[0] & 1) != 0 && ((kept[0] & 1) != 0 || vdit_limbs_sticky(x->limb, LIMBS, cut - 1)))
         vdit_limbs_add(kept, one, LIMBS + 1);
     vdit_mp_from_limbs(x, x->sign, kept, LIMBS + 1, exponent);
 }

@@ -26,8 +26,7 @@ static uint32_t divide_by_ln2(uint32_t *r, const vdit_mp *x)
     uint64_t carry = 0;
     uint32_t q;
 
-    for (int i = 0; i <= FIXED; i++)
-        whole[i] = vdit_limbs_window(x->limb, VDIT_MP_LIMBS, 32 * (i - 1) - (int)x->exponent);
+    vdit_limbs_window(whole, FIXED + 1, x->limb, VDIT_MP_LIMBS, -32 - (int)x->exponent);
     /* 31 bits of an estimate good to 2^-20: off by at most one. */
     q = (uint32_t)((whole[FIXED] + whole[FIXED - 1] * 0x1p-32) * 0x1.71547652b82fep+0);
     for (int i = 0; i <= FIXED; i++) {
@@ -58,8 +57,7 @@ static void fixed_expm1(uint32_t *t, const uint32_t *x)
 {
     uint32_t y[FIXED], square[FIXED];
 
-    for (int i = 0; i < FIXED; i++)
-        y[i] = vdit_limbs_window(x, FIXED, 32 * i + HALVINGS);
+    vdit_limbs_window(y, FIXED, x, FIXED, HALVINGS);
     memcpy(t, vdit_fixed_inverse_factorial[VDIT_EXP_DEGREE - 2], FIXED * sizeof *t);
     for (int n = VDIT_EXP_DEGREE - 1; n >= 2; n--) {
         multiply(t, t, y);
