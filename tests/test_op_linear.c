@@ -186,7 +186,7 @@ static void threads_and_kernels_give_the_same_bits(void **state)
             w_row[i] = i * 70;
     }
     for (size_t i = 0; vdit_kernel_f64_at(i) != NULL; i++) {
-        vdit_product p = {.m = 150, .n = 90, .depth = 70};
+        vdit_product p = {.op = "linear", .m = 150, .n = 90, .depth = 70};
         p.x = (vdit_matrix){x.data, VDIT_F32, x_row, 1};
         p.w = (vdit_matrix){w.data, VDIT_F32, w_row, 1};
         p.y = (vdit_matrix){other.data, VDIT_F32, y_row, 1};

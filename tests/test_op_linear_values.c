@@ -196,6 +196,43 @@ static void without_products_the_bias_remains(void **state)
     vdit_run_free(run);
 }
 
+static void a_single_row_needs_no_axis(void **state)
+{
+    const size_t row[] = {1, 3};
+    vdit_run *run = vdit_run_new();
+    float x[3] = {1, 2, 3}, w[3] = {1, 10, 100}, y = 7;
+    vdit_tensor xt = vdit_tensor_view(x, VDIT_F32, 1, row + 1);
+    vdit_tensor wt = vdit_tensor_view(w, VDIT_F32, 2, row);
+    vdit_tensor yt = vdit_tensor_view(&y, VDIT_F32, 1, row);
+
+    (void)state;
+    assert_int_equal(vdit_linear(run, &yt, &xt, &wt, NULL), VDIT_OK);
+    assert_true(y == 321);
+    vdit_run_free(run);
+}
+
+/* One number as a row of more than 2^31. */
+static void sums_beyond_the_proof_are_refused(void **state)
+{
+#if SIZE_MAX > UINT32_MAX
+    const size_t row[] = {1, ((size_t)1 << 31) + 1}, one[] = {1, 1};
+    vdit_run *run = vdit_run_new();
+    float x = 1, y = 7;
+    vdit_tensor xt = {VDIT_F32, 2, {0}, {0}, &x}, yt = vdit_tensor_view(&y, VDIT_F32, 2, one);
+
+    (void)state;
+    memcpy(xt.shape, row, sizeof row);
+    assert_int_equal(vdit_linear(run, &yt, &xt, &xt, NULL), VDIT_ERR_LIMIT);
+    assert_string_equal(vdit_run_message(run),
+                        "linear: sums of 2147483649 products, expected at most 2^31");
+    assert_true(y == 7);
+    vdit_run_free(run);
+#else
+    (void)state;
+    skip();
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +242,8 @@ int main(void)
         cmocka_unit_test(results_below_the_normal_range_are_rounded_once),
         cmocka_unit_test(infinities_and_nans_follow_ieee),
         cmocka_unit_test(without_products_the_bias_remains),
+        cmocka_unit_test(a_single_row_needs_no_axis),
+        cmocka_unit_test(sums_beyond_the_proof_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

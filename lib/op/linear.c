@@ -30,7 +30,7 @@ vdit_status vdit_linear_by(vdit_run *run, vdit_product_engine *engine, vdit_tens
 {
     static const ptrdiff_t origin = 0;
     size_t mark = vdit_run_mark(run);
-    vdit_product p = {0};
+    vdit_product p = {.op = "linear"};
 
     if (vdit_run_status(run) != VDIT_OK || check(run, y, x, w, b) != VDIT_OK)
         return vdit_run_status(run);

@@ -41,7 +41,7 @@ vdit_status vdit_matmul_by(vdit_run *run, vdit_product_engine *engine, vdit_tens
 {
     size_t mark = vdit_run_mark(run), count;
     ptrdiff_t *a_offset, *b_offset, *c_offset;
-    vdit_product p = {0};
+    vdit_product p = {.op = "matmul"};
 
     if (vdit_run_status(run) != VDIT_OK || check(run, c, a, b) != VDIT_OK)
         return vdit_run_status(run);

@@ -194,7 +194,8 @@ vdit_status vdit_product_run(vdit_run *run, const vdit_kernel_f64 *kernel, const
     size_t mark = vdit_run_mark(run);
 
     if (p->depth > VDIT_PRODUCT_DEPTH_MAX)
-        return vdit_run_fail(run, VDIT_ERR_LIMIT, "a sum of %zu products is too long", p->depth);
+        return vdit_run_fail(run, VDIT_ERR_LIMIT, "%s: sums of %zu products, expected at most 2^31",
+                             p->op, p->depth);
     if (p->m == 0 || p->n == 0 || count == 0)
         return VDIT_OK;
     if (allocate(run, &s, (size_t)threads) != VDIT_OK) {

@@ -19,6 +19,7 @@ typedef struct vdit_matrix {
 
 /* y[i,o] = sum_k x[i,k] w[o,k] + b[o], i < m, o < n, k < depth; b (1 row) may have data NULL. */
 typedef struct vdit_product {
+    const char *op; /* for messages */
     size_t m, n, depth;
     vdit_matrix x, w, b, y;
 } vdit_product;

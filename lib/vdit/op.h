@@ -13,7 +13,7 @@
 /*
  * Linear layer: y[i,o] = sum_k x[i,k] w[o,k] + b[o], the bias inside the one rounding.
  * Out: y [..., O]. In: x [..., K] with the same leading axes, w [O, K], b [O] or NULL.
- * Returns: VDIT_OK, VDIT_ERR_SHAPE, VDIT_ERR_DTYPE, VDIT_ERR_MEMORY.
+ * Returns: VDIT_OK, VDIT_ERR_SHAPE, VDIT_ERR_DTYPE, VDIT_ERR_MEMORY, VDIT_ERR_LIMIT if K > 2^31.
  */
 VDIT_API vdit_status vdit_linear(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
                                  const vdit_tensor *w, const vdit_tensor *b);
