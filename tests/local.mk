@@ -92,6 +92,12 @@ ORACLE_LIBS = $(TEST_LIBS) -lmpfr -lgmp
 SCENE = $(ORACLE) %D%/attention_oracle.c %D%/attention_oracle.h %D%/attention_scene.c \
 	%D%/attention_scene.h
 
+# What tests put between the reference and its stages.
+STAGES = %D%/attention_stages.c %D%/attention_stages.h
+STAGES_WRAP = -Wl,--wrap=vdit_kernel_f64_at -Wl,--wrap=vdit_rows_finish \
+	-Wl,--wrap=vdit_rows_map -Wl,--wrap=vdit_sigma_run -Wl,--wrap=vdit_refine_rows \
+	-Wl,--wrap=vdit_settle
+
 check_PROGRAMS += %D%/test_attention
 %C%_test_attention_SOURCES = %D%/test_attention.c $(SCENE)
 %C%_test_attention_LDADD = $(ORACLE_LIBS)
@@ -103,6 +109,11 @@ check_PROGRAMS += %D%/test_attention_hard
 check_PROGRAMS += %D%/test_attention_sigma
 %C%_test_attention_sigma_SOURCES = %D%/test_attention_sigma.c $(SCENE)
 %C%_test_attention_sigma_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_attention_stages
+%C%_test_attention_stages_SOURCES = %D%/test_attention_stages.c $(STAGES) $(SCENE)
+%C%_test_attention_stages_LDFLAGS = $(STAGES_WRAP)
+%C%_test_attention_stages_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_attention_special
 %C%_test_attention_special_SOURCES = %D%/test_attention_special.c $(SCENE)
