@@ -222,6 +222,7 @@ static void equal_logits_tell_only_the_mean(void **state)
     emulator_case c = {"uniform", VDIT_BF16, ROWS, 512, WIDTH, seed()};
     entry plain = {"", {0}, NULL, "", 0}, zeros = {"", {0}, set_zero, "", 0};
     entry scaled = {"", {.scale = 1.01}, NULL, "", 0};
+    entry gained = {"", {.gain = 0.998}, NULL, "", 0};
     vdit_tally tally = {0};
     emulator_bench bench;
     vdit_case_finding f;
@@ -236,6 +237,8 @@ static void equal_logits_tell_only_the_mean(void **state)
     judge_one(&f, &zeros, &bench);
     assert_int_equal(f.verdict, VDIT_FAILS);
     judge_one(&f, &scaled, &bench); /* no scale changes equal logits: this family cannot tell */
+    assert_int_equal(f.verdict, VDIT_HOLDS);
+    judge_one(&f, &gained, &bench); /* as if all weights had been rounded down */
     assert_int_equal(f.verdict, VDIT_HOLDS);
     judge_one(&f, &plain, &all.benches[0][1][0]);
     vdit_tally_add(&tally, &f, 0);

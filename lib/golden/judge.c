@@ -66,29 +66,42 @@ static double bias_limit(const vdit_difference *d)
     return d->rows >= limits.rows ? limits.bias + limits.errors * d->bias_error : HUGE_VAL;
 }
 
-static void apply_rules(vdit_finding *f, int exact)
+/* The first rule that a measured tensor breaks. */
+static vdit_rule broken_rule(const vdit_difference *d, int is_exact)
+{
+    if (d->specials != 0)
+        return VDIT_RULE_SPECIAL;
+    if (is_exact)
+        return d->unequal != 0 ? VDIT_RULE_BITS : VDIT_RULE_NONE;
+    if (!(d->z <= limits.z))
+        return VDIT_RULE_Z;
+    if (!(d->rms <= rms_limit(d)))
+        return VDIT_RULE_RMS;
+    return !(d->bias <= bias_limit(d)) ? VDIT_RULE_GAIN : VDIT_RULE_NONE;
+}
+
+static void say_why(vdit_finding *f)
 {
     const vdit_difference *d = &f->difference;
+    size_t size = sizeof f->reason;
 
-    if (d->specials != 0)
-        snprintf(f->reason, sizeof f->reason, "%zu NaN or infinite on one side", d->specials);
-    else if (exact && d->unequal != 0)
-        snprintf(f->reason, sizeof f->reason, "%zu of %zu not bit-equal", d->unequal, d->count);
-    else if (!exact && !(d->z <= limits.z))
-        snprintf(f->reason, sizeof f->reason, "z %.3g > %g", d->z, limits.z);
-    else if (!exact && !(d->rms <= rms_limit(d)))
-        snprintf(f->reason, sizeof f->reason, "rms z %.3g > %.3g", d->rms, rms_limit(d));
-    else if (!exact && !(d->bias <= bias_limit(d)))
-        snprintf(f->reason, sizeof f->reason, "gain %.6f: bias %.3g > %.3g", 1 + d->gain, d->bias,
+    if (f->rule == VDIT_RULE_SPECIAL)
+        snprintf(f->reason, size, "%zu NaN or infinite on one side", d->specials);
+    else if (f->rule == VDIT_RULE_BITS)
+        snprintf(f->reason, size, "%zu of %zu not bit-equal", d->unequal, d->count);
+    else if (f->rule == VDIT_RULE_Z)
+        snprintf(f->reason, size, "z %.3g > %g", d->z, limits.z);
+    else if (f->rule == VDIT_RULE_RMS)
+        snprintf(f->reason, size, "rms z %.3g > %.3g", d->rms, rms_limit(d));
+    else if (f->rule == VDIT_RULE_GAIN)
+        snprintf(f->reason, size, "gain %.6f: bias %.3g > %.3g", 1 + d->gain, d->bias,
                  bias_limit(d));
-    else
-        f->verdict = VDIT_HOLDS;
 }
 
 vdit_status vdit_tensor_judge(vdit_run *run, vdit_finding *finding, const vdit_tensor *golden,
                               const vdit_tensor *actual, const vdit_tensor *sigma)
 {
-    vdit_finding f = {VDIT_FAILS, "", 0, {0}};
+    vdit_finding f = {VDIT_FAILS, VDIT_RULE_FORM, "", 0, {0}};
 
     if (vdit_run_status(run) != VDIT_OK)
         return vdit_run_status(run);
@@ -96,7 +109,9 @@ vdit_status vdit_tensor_judge(vdit_run *run, vdit_finding *finding, const vdit_t
         if (vdit_difference_measure(run, &f.difference, golden, actual, sigma) != VDIT_OK)
             return vdit_run_status(run);
         f.measured = 1;
-        apply_rules(&f, sigma == NULL);
+        f.rule = broken_rule(&f.difference, sigma == NULL);
+        f.verdict = f.rule == VDIT_RULE_NONE ? VDIT_HOLDS : VDIT_FAILS;
+        say_why(&f);
     }
     *finding = f;
     return VDIT_OK;

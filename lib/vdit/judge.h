@@ -61,9 +61,21 @@ VDIT_API vdit_status vdit_difference_measure(vdit_run *run, vdit_difference *dif
                                              const vdit_tensor *golden, const vdit_tensor *actual,
                                              const vdit_tensor *sigma);
 
+/* The rules, in the order in which they are applied. */
+typedef enum vdit_rule {
+    VDIT_RULE_NONE = 0,
+    VDIT_RULE_FORM,    /* there, of the golden's dtype and shape */
+    VDIT_RULE_SPECIAL, /* NaN and infinities where the golden has them */
+    VDIT_RULE_BITS,    /* exact: equal bits */
+    VDIT_RULE_Z,
+    VDIT_RULE_RMS,
+    VDIT_RULE_GAIN
+} vdit_rule;
+
 /* One tensor judged. */
 typedef struct vdit_finding {
     vdit_verdict verdict; /* never inconclusive: that is said of a case */
+    vdit_rule rule;       /* the first that is broken */
     char reason[160];     /* which rule failed, with both numbers; "" if it holds */
     int measured;         /* 0 if the tensors could not be compared: difference is cleared */
     vdit_difference difference;
