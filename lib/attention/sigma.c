@@ -19,7 +19,7 @@ vdit_status vdit_sigma_new(vdit_run *run, vdit_sigma *sigma, const vdit_head *he
 
     sigma->squares = vdit_run_alloc(run, head->dv_padded * VDIT_TILE, sizeof(double));
     sigma->sizes = vdit_run_alloc(run, head->dv_padded * VDIT_TILE, sizeof(double));
-    sigma->both = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
+    sigma->rounding = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
     sigma->score = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
     sigma->sum_both = vdit_run_alloc(run, lanes * head->dv_padded, sizeof(double));
     sigma->sum_score = vdit_run_alloc(run, lanes * head->dv_padded, sizeof(double));
@@ -27,6 +27,7 @@ vdit_status vdit_sigma_new(vdit_run *run, vdit_sigma *sigma, const vdit_head *he
     sigma->score_total = vdit_run_alloc(run, lanes, sizeof(double));
     sigma->query_square = vdit_run_alloc(run, lanes, sizeof(double));
     sigma->key_square = vdit_run_alloc(run, VDIT_TILE, sizeof(double));
+    sigma->direct = vdit_run_alloc(run, nr * head->dv, sizeof(vdit_sigma_sums));
     return vdit_run_status(run);
 }
 
@@ -35,7 +36,8 @@ double vdit_sigma_bytes(const vdit_attention *a)
     double lanes = VDIT_STREAM_PANELS * VDIT_KERNEL_NR_MAX;
     double dv = (double)a->v->shape[3] + VDIT_KERNEL_MR_MAX;
 
-    return 8 * (dv * (2 * VDIT_TILE + 3 * lanes) + 2 * VDIT_TILE * VDIT_KERNEL_NR_MAX + 2 * lanes);
+    return 8 * (dv * (2 * VDIT_TILE + 3 * lanes + 3 * VDIT_KERNEL_NR_MAX) +
+                2 * VDIT_TILE * VDIT_KERNEL_NR_MAX + 2 * lanes);
 }
 
 /* v^2, |v| and |k|^2 of tile t. */
@@ -85,7 +87,6 @@ static void weigh(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t keys)
 {
     const vdit_noise *noise = &stream->head->call->noise;
     size_t nr = stream->head->kernel->nr;
-
     double largest[VDIT_KERNEL_NR_MAX], scrap[2 * VDIT_KERNEL_NR_MAX] = {0};
 
     /* p~ = weight / largest, so l = sum / largest */
@@ -102,7 +103,7 @@ static void weigh(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t keys)
             stream->s[j * nr + lane] = share;
             sigma->score[j * nr + lane] =
                 share * share * sigma->query_square[at] * sigma->key_square[j];
-            sigma->both[j * nr + lane] = rounding * rounding / 3 + sigma->score[j * nr + lane];
+            sigma->rounding[j * nr + lane] = rounding * rounding / 3;
             scores += sigma->score[j * nr + lane];
         }
         sigma->score_total[at] += scores; /* a tile at a time, as bound->total counts */
@@ -122,85 +123,175 @@ static void add_product(const vdit_stream *stream, size_t keys, const double *va
     }
 }
 
-static void sigma_panel(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t t)
+/* The weights of panel p on tile t. */
+static void weigh_panel(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t t)
 {
     const vdit_head *head = stream->head;
-    size_t nr = head->kernel->nr, keys = vdit_tile_keys(head, t), at = p * nr * head->dv_padded;
+    size_t nr = head->kernel->nr, keys = vdit_tile_keys(head, t);
     double scrap[2 * VDIT_KERNEL_NR_MAX] = {0};
 
     vdit_stream_logits(stream, p, t);
     head->kernel->exp2_sum(keys, stream->top + p * nr, stream->s, scrap, scrap + nr);
     weigh(sigma, stream, p, keys);
-    add_product(stream, keys, sigma->squares, sigma->both, sigma->sum_both + at);
+}
+
+static void sigma_panel(vdit_sigma *sigma, vdit_stream *stream, size_t p, size_t t)
+{
+    const vdit_head *head = stream->head;
+    size_t nr = head->kernel->nr, keys = vdit_tile_keys(head, t), at = p * nr * head->dv_padded;
+
+    weigh_panel(sigma, stream, p, t);
     add_product(stream, keys, head->v + t * head->dv_padded * VDIT_TILE, sigma->score,
                 sigma->sum_score + at);
     add_product(stream, keys, sigma->sizes, stream->s, sigma->sum_size + at);
+    for (size_t i = 0; i < keys * nr; i++) /* A + E, in the place of A */
+        sigma->rounding[i] += sigma->score[i];
+    add_product(stream, keys, sigma->squares, sigma->rounding, sigma->sum_both + at);
 }
 
-/* The estimate of sigma^2 for one element, and a bound of its error. */
-static double sigma_square(const vdit_sigma *sigma, const vdit_stream *stream,
-                           const vdit_row_bound *bound, size_t lane, size_t c, double *error)
+/* The sums of the three products: o enters afterwards, so terms may cancel. */
+static vdit_sigma_sums product_sums(const vdit_sigma *sigma, size_t lane, size_t at, double o)
+{
+    double total = sigma->score_total[lane], both = sigma->sum_both[at];
+    double cross = sqrt(both * total); /* at least |sum E v|, by Cauchy and Schwarz */
+    vdit_sigma_sums s;
+
+    s.noise = both - 2 * o * sigma->sum_score[at] + o * o * total;
+    s.size = both + 2 * fabs(o) * cross + o * o * total;
+    s.slope = cross + fabs(o) * total;
+    return s;
+}
+
+/* Writes sigma of channel c of a lane if its sums settle it. Returns: 1 if so. */
+static int finish_element(const vdit_sigma *sigma, const vdit_stream *stream,
+                          const vdit_row_bound *bound, size_t lane, size_t c,
+                          const vdit_sigma_sums *s)
 {
     const vdit_head *head = stream->head;
     const vdit_noise *noise = &head->call->noise;
     size_t nr = head->kernel->nr, at = (lane / nr * head->dv_padded + c) * nr + lane % nr;
-    double o = stream->o[at] / stream->sum[lane], total = sigma->score_total[lane];
-    double both = sigma->sum_both[at], size = sigma->sum_size[at] * noise->sum_unit;
+    double o = stream->o[at] / stream->sum[lane], size = sigma->sum_size[at] * noise->sum_unit;
     double out = fmax(noise->out_unit * fabs(o), noise->out_sub);
-    double cross = sqrt(both * total); /* at least |sum E v|, by Cauchy and Schwarz */
-    double o_error = vdit_output_error(bound, head, c, o);
+    double o_error = vdit_output_error(bound, head, c, o), value, root;
+    double square = s->noise + out * out / 3 + size * size;
     /* every weight's relative error, twice for the square; the roundings of its formula, of its
-       sums, and of |q|^2 and |k|^2 */
+       sums, and of |q|^2 and |k|^2; with a mask, of logits far below the top */
     double relative = 2 * (2 * bound->weight + 2 * bound->logit * head->key_norm_max +
-                           bound->total + bound->value + (32 + (double)head->d) * UNIT);
-
-    *error =
-        1.1 * (relative * (both + 2 * fabs(o) * cross + o * o * total + size * size + out * out) +
-               o_error * (2 * cross + 2 * fabs(o) * total + noise->out_unit * out) +
-               o_error * o_error * (total + noise->out_unit * noise->out_unit)) +
+                           bound->total + bound->value + (32 + (double)head->d) * UNIT +
+                           (head->call->mask != NULL ? 8192 * UNIT : 0));
+    double error =
+        1.1 * (relative * (s->size + size * size + out * out) +
+               o_error * (2 * s->slope + noise->out_unit * out) +
+               o_error * o_error * (sigma->score_total[lane] + noise->out_unit * noise->out_unit)) +
         (double)head->keys * 0x1p-900;
-    return both - 2 * o * sigma->sum_score[at] + o * o * total + out * out / 3 + size * size;
+
+    if (!bound->usable || !(square > 4 * error))
+        return 0;
+    root = sqrt(square); /* concave: the root's error is below error / sqrt(square - error) */
+    if (!vdit_settle_simple(&value, VDIT_BF16, root,
+                            error / sqrt(square - error) + 8 * UNIT * root))
+        return 0;
+    vdit_rows_put(head, head->call->sigma, stream->first + lane, c, value);
+    return 1;
 }
 
-static void finish_lane(const vdit_sigma *sigma, const vdit_stream *stream, vdit_rows *rows,
-                        size_t lane)
+/* Tests the elements of a lane. Returns: how many are open. */
+static size_t finish_lane(const vdit_sigma *sigma, const vdit_stream *stream, vdit_rows *rows,
+                          size_t lane)
 {
     const vdit_head *head = stream->head;
-    size_t r = stream->first + lane;
+    size_t nr = head->kernel->nr, r = stream->first + lane, open = 0;
+    unsigned char *is_open = rows->sigma + r * head->dv;
     vdit_row_bound bound;
 
-    memset(rows->sigma + r * head->dv, 0, head->dv);
+    memset(is_open, 0, head->dv);
     if (stream->odd[lane] || stream->sum[lane] == 0) {
         for (size_t c = 0; c < head->dv; c++)
             vdit_rows_put(head, head->call->sigma, r, c, 0);
-        return;
+        return 0;
     }
     vdit_stream_bound(&bound, stream, lane);
     for (size_t c = 0; c < head->dv; c++) {
-        double error, square = sigma_square(sigma, stream, &bound, lane, c, &error), value;
-        int known = bound.usable && square > 4 * error;
+        size_t at = (lane / nr * head->dv_padded + c) * nr + lane % nr;
+        vdit_sigma_sums s = product_sums(sigma, lane, at, stream->o[at] / stream->sum[lane]);
 
-        if (known) { /* sqrt is concave: the error of the root is below error / sqrt(square - error) */
-            double root = sqrt(square);
-            known = vdit_settle_simple(&value, VDIT_BF16, root,
-                                       error / sqrt(square - error) + 8 * UNIT * root);
+        is_open[c] = !finish_element(sigma, stream, &bound, lane, c, &s);
+        open += is_open[c];
+    }
+    return open;
+}
+
+/* Adds tile t to the sums of one element, term by term, which do not cancel. */
+static void add_terms(const vdit_sigma *sigma, const vdit_stream *stream, size_t lane, size_t c,
+                      size_t t, double o, vdit_sigma_sums *s)
+{
+    const vdit_head *head = stream->head;
+    size_t keys = vdit_tile_keys(head, t), nr = head->kernel->nr;
+    vdit_sigma_sums tile = {0, 0, 0};
+
+    for (size_t j = 0; j < keys; j++) {
+        double v = vdit_head_packed_value(head, t * VDIT_TILE + j, c), gap = v - o;
+        double score = sigma->score[j * nr + lane % nr];
+
+        tile.noise += sigma->rounding[j * nr + lane % nr] * (v * v) + score * (gap * gap);
+        tile.slope += score * fabs(gap);
+    }
+    s->noise += tile.noise;
+    s->slope += tile.slope;
+}
+
+/* The open elements of panel p once more, without cancellation; what stays open is the last stage's. */
+static void finish_panel(vdit_sigma *sigma, vdit_stream *stream, vdit_rows *rows, size_t p)
+{
+    const vdit_head *head = stream->head;
+    size_t nr = head->kernel->nr, dv = head->dv, end = (p + 1) * nr;
+    vdit_sigma_sums *direct = sigma->direct;
+
+    end = end < stream->rows ? end : stream->rows;
+    memset(direct, 0, nr * dv * sizeof *direct);
+    for (size_t t = 0; t < head->tiles; t++) {
+        load_tile(sigma, head, t);
+        weigh_panel(sigma, stream, p, t);
+        for (size_t lane = p * nr; lane < end; lane++)
+            for (size_t c = 0; c < dv; c++) {
+                size_t at = (p * head->dv_padded + c) * nr + lane % nr;
+                if (rows->sigma[(stream->first + lane) * dv + c])
+                    add_terms(sigma, stream, lane, c, t, stream->o[at] / stream->sum[lane],
+                              &direct[lane % nr * dv + c]);
+            }
+    }
+    for (size_t lane = p * nr; lane < end; lane++) {
+        unsigned char *open = rows->sigma + (stream->first + lane) * dv;
+        vdit_row_bound bound;
+
+        vdit_stream_bound(&bound, stream, lane);
+        for (size_t c = 0; c < dv; c++) {
+            vdit_sigma_sums *s = &direct[lane % nr * dv + c];
+            s->size = s->noise;
+            if (open[c] && finish_element(sigma, stream, &bound, lane, c, s))
+                open[c] = 0;
+            if (open[c])
+                rows->open[stream->first + lane] |= VDIT_OPEN_SIGMA;
         }
-        if (known)
-            vdit_rows_put(head, head->call->sigma, r, c, value);
-        else
-            rows->open[r] |= VDIT_OPEN_SIGMA;
-        rows->sigma[r * head->dv + c] = !known;
     }
 }
 
 void vdit_sigma_run(vdit_sigma *sigma, vdit_stream *stream, vdit_rows *rows)
 {
+    size_t nr = stream->head->kernel->nr;
+
     load_lanes(sigma, stream);
     for (size_t t = 0; t < stream->head->tiles; t++) {
         load_tile(sigma, stream->head, t);
         for (size_t p = 0; p < stream->panels; p++)
             sigma_panel(sigma, stream, p, t);
     }
-    for (size_t lane = 0; lane < stream->rows; lane++)
-        finish_lane(sigma, stream, rows, lane);
+    for (size_t p = 0; p < stream->panels; p++) {
+        size_t open = 0;
+
+        for (size_t lane = p * nr; lane < (p + 1) * nr && lane < stream->rows; lane++)
+            open += finish_lane(sigma, stream, rows, lane);
+        if (open > 0)
+            finish_panel(sigma, stream, rows, p);
+    }
 }
