@@ -30,7 +30,7 @@ typedef enum vdit_status {
 typedef struct vdit_run vdit_run;
 
 /*
- * How often each stage of the numeric contract decided an element (vdit-numerics: doc/numerics.md).
+ * How often each stage of the numeric contract decided an element (doc/numerics.md).
  * Index 0 is the binary64 estimate, 1 the refinement, 2 the exact or multi-precision last stage.
  */
 typedef struct vdit_counters {
