@@ -123,9 +123,21 @@ check_PROGRAMS += %D%/test_exact_accumulator
 %C%_test_exact_accumulator_SOURCES = %D%/test_exact_accumulator.c $(ORACLE)
 %C%_test_exact_accumulator_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_attention_weigh
+%C%_test_attention_weigh_SOURCES = %D%/test_attention_weigh.c $(ORACLE)
+%C%_test_attention_weigh_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_exact_kernel
+%C%_test_exact_kernel_SOURCES = %D%/test_exact_kernel.c $(ORACLE)
+%C%_test_exact_kernel_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_exact_mp
 %C%_test_exact_mp_SOURCES = %D%/test_exact_mp.c $(ORACLE)
 %C%_test_exact_mp_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_exact_settle
+%C%_test_exact_settle_SOURCES = %D%/test_exact_settle.c $(ORACLE)
+%C%_test_exact_settle_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_golden_draw
 %C%_test_golden_draw_SOURCES = %D%/test_golden_draw.c $(ORACLE)
