@@ -59,6 +59,10 @@ for recipe in attention cross quick video; do
     ok "the recipe $recipe is valid" $?
 done
 
+sed -n '/^{"format": "vdit-recipe/,/^ \]}/p' "$srcdir/man/vdit-recipe.5" >example.json
+run 0 list ./example.json && says 'long-needle-bf16-32760'
+ok 'the example of vdit-recipe(5) is valid' $?
+
 run 0 make cross -o corpus && says '98 made, 0 kept' && run 0 verify corpus && says '98 cases hold'
 ok 'a corpus is made and verified' $?
 cmp -s corpus/manifest.json "$srcdir/data/manifests/cross.json"
