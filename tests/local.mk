@@ -102,6 +102,11 @@ check_PROGRAMS += %D%/test_attention
 %C%_test_attention_SOURCES = %D%/test_attention.c $(SCENE)
 %C%_test_attention_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_attention_bounds
+%C%_test_attention_bounds_SOURCES = %D%/test_attention_bounds.c $(STAGES) $(SCENE)
+%C%_test_attention_bounds_LDFLAGS = $(STAGES_WRAP)
+%C%_test_attention_bounds_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_attention_hard
 %C%_test_attention_hard_SOURCES = %D%/test_attention_hard.c $(SCENE)
 %C%_test_attention_hard_LDADD = $(ORACLE_LIBS)
