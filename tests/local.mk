@@ -17,6 +17,10 @@ check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_captured
+%C%_test_captured_SOURCES = %D%/test_captured.c
+%C%_test_captured_LDADD = $(TEST_LIBS)
+
 FILE_SUPPORT = %D%/file_support.c %D%/file_support.h
 
 check_PROGRAMS += %D%/test_file_index
