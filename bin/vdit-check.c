@@ -95,7 +95,9 @@ static void read_cases(job *j, const char *argument)
 {
     int recomputes_sigma;
 
-    if (is_folder(argument)) {
+    if (j->outputs != NULL)
+        argument = program_data(j->run, argument, ".", "");
+    if (j->outputs != NULL || is_folder(argument)) {
         j->corpus = argument;
         vdit_manifest_read(j->run, &j->manifest, join(j->run, argument, "manifest", ".json"));
     } else {
@@ -327,7 +329,7 @@ static int check_usage(int count, char **operands)
         program_fail("--exec and --backend exclude each other");
     if (count != wanted)
         program_fail("%d operands where %d were expected; see vdit-check --help", count, wanted);
-    is_pair = wanted == 2 && !is_folder(operands[0]);
+    is_pair = wanted == 2 && !is_folder(operands[0]) && !is_folder(operands[1]);
     if (options.sigma != NULL && !is_pair)
         program_fail("--sigma goes with two tensor files");
     if (options.pattern != NULL && is_pair)

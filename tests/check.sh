@@ -90,6 +90,12 @@ expect 1 'y: z ' corpus outputs
 "$tensors" cast "outputs/$linear.safetensors" y t.safetensors:y f32
 expect 1 'y: z ' corpus outputs
 
+# A corpus by its name.
+mkdir shipped
+cp "$srcdir"/data/quick/exp-*.out.safetensors shipped
+expect 0 'cases: ' --case 'exp-*' quick shipped
+refuses 'no such file' nothing shipped
+
 # Which cases.
 fresh
 expect 3 '1 case: 1 hold' --case 'b-uniform*' corpus outputs

@@ -74,7 +74,6 @@ check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_kernels
 %C%_test_judge_case_LDADD = $(TEST_LIBS)
 %C%_test_judge_kernels_SOURCES = %D%/test_judge_kernels.c %D%/emulator.c %D%/emulator.h
 %C%_test_judge_kernels_LDADD = $(TEST_LIBS)
-EXTRA_DIST += %D%/files/family_check.py %D%/files/family_sums.txt
 endif
 
 # The fuzz targets, fed with their seeds; make check-fuzz feeds them with more.

@@ -57,6 +57,19 @@ static void measures_are_what_they_say(void **state)
     assert_true(fabs(d->bias_error) < 1e-15); /* one row does not scatter about itself */
 }
 
+static void the_gain_is_as_uncertain_as_its_rows_differ(void **state)
+{
+    float golden[2][2] = {{1, 1}, {1, 1}}, actual[2][2] = {{1.25F, 1.25F}, {1.75F, 1.75F}};
+    double sigma[2][2] = {{1, 1}, {1, 1}};
+    vdit_tensor g = view(golden, VDIT_F32, 2, 2), a = view(actual, VDIT_F32, 2, 2),
+                s = view(sigma, VDIT_F64, 2, 2);
+    vdit_difference d;
+
+    assert_int_equal(vdit_difference_measure(*state, &d, &g, &a, &s), VDIT_OK);
+    assert_true(d.gain == 0.5 && d.bias == 0.5); /* rows of 0.5 and 1.5, each over 2 */
+    assert_true(d.bias_error == sqrt(0.25 + 0.25) / 4);
+}
+
 /* Bits of a format in the order of the values: an oracle for distances. */
 static int64_t order_of(uint32_t bits, uint32_t sign)
 {
@@ -205,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(measures_are_what_they_say),
+        TEST(the_gain_is_as_uncertain_as_its_rows_differ),
         TEST(ulps_count_the_values_between),
         TEST(nan_and_infinities_must_stand_on_both_sides),
         TEST(no_sigma_vouches_for_nothing),

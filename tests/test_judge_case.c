@@ -158,6 +158,10 @@ static void a_total_needs_a_case_that_could_tell(void **state)
     vdit_tally_add(&t, &f, 1);
     assert_int_equal(vdit_tally_verdict(&t), VDIT_HOLDS);
     assert_true(t.hold == 4 && t.waived == 1);
+    f.verdict = VDIT_INCONCLUSIVE;
+    vdit_tally_add(&t, &f, 0);
+    assert_int_equal(vdit_tally_verdict(&t), VDIT_INCONCLUSIVE);
+    f.verdict = VDIT_FAILS;
     vdit_tally_add(&t, &f, 0);
     assert_int_equal(vdit_tally_verdict(&t), VDIT_FAILS);
 }
