@@ -1,7 +1,13 @@
 /* attention_stages.c - what stands between the reference and its stages in tests. */
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#include <cmocka.h>
 #include "attention_stages.h"
+#include "attention/last.h"
 #include "exact/settle.h"
 
 struct forced forced;
@@ -20,6 +26,8 @@ size_t __real_vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_
                                size_t count);
 size_t __wrap_vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list,
                                size_t count);
+void __real_vdit_last_load(vdit_last *last, size_t r);
+void __wrap_vdit_last_load(vdit_last *last, size_t r);
 int __real_vdit_settle(double *rounded, vdit_dtype dtype, double high, double low, double error);
 int __wrap_vdit_settle(double *rounded, vdit_dtype dtype, double high, double low, double error);
 
@@ -108,6 +116,13 @@ size_t __wrap_vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_
                                size_t count)
 {
     return forced.stage > 1 ? 0 : __real_vdit_refine_rows(refine, rows, list, count);
+}
+
+/* Its contract asks for a finite query. */
+void __wrap_vdit_last_load(vdit_last *last, size_t r)
+{
+    assert_true(vdit_head_query(last->head, last->q, r));
+    __real_vdit_last_load(last, r);
 }
 
 int __wrap_vdit_settle(double *rounded, vdit_dtype dtype, double high, double low, double error)

@@ -193,9 +193,9 @@ static void refine_head(job *work)
 static vdit_status run_head(job *work, size_t b, size_t h)
 {
     vdit_head_load(work->run, &work->head, b, h);
-    if (stream_head(work) != VDIT_OK)
-        return vdit_run_status(work->run);
-    vdit_special_rows(work->run, &work->head, &work->rows);
+    if (stream_head(work) != VDIT_OK ||
+        vdit_special_rows(work->run, &work->head, &work->rows) != VDIT_OK)
+        return vdit_run_status(work->run); /* what is open may be a query with a NaN */
     if (work->head.call->o != NULL)
         refine_head(work);
     finish_head(work);
