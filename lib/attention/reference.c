@@ -198,7 +198,8 @@ static vdit_status run_head(job *work, size_t b, size_t h)
         return vdit_run_status(work->run); /* what is open may be a query with a NaN */
     if (work->head.call->o != NULL)
         refine_head(work);
-    finish_head(work);
+    if (vdit_run_status(work->run) == VDIT_OK)
+        finish_head(work);
     work->heads_done += 1;
     return vdit_run_status(work->run);
 }
