@@ -10,14 +10,16 @@
 typedef struct vdit_dense {
     const vdit_tensor *tensor;
     size_t size;                 /* bytes in all */
-    size_t position;             /* of the next byte */
-    size_t index[VDIT_MAX_RANK]; /* of the element that holds it */
+    size_t next;                 /* number of the first element not yet taken */
+    size_t index[VDIT_MAX_RANK]; /* and its index, where the tensor is not dense */
+    unsigned char element[8];    /* the last one taken, which a read may have ended within */
+    size_t left;                 /* of its bytes */
 } vdit_dense;
 
 /* Returns: the stream at its first byte. The tensor must stay. */
 vdit_dense vdit_dense_start(const vdit_tensor *tensor);
 
-/* Out: up to size bytes at out. Returns: their number; less than size only at the end. */
+/* Out: the next size bytes at out, fewer at the end. Returns: their number. */
 size_t vdit_dense_read(vdit_dense *stream, void *out, size_t size);
 
 /* Returns: 1 if elements of this size in that byte order are not in the machine's. */

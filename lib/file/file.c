@@ -101,8 +101,6 @@ vdit_status vdit_file_add_meta(const vdit_source *source, const char *key, const
     vdit_meta *meta;
     char *key_copy, *value_copy;
 
-    if (vdit_file_meta(file, key) != NULL)
-        return VDIT_OK;
     meta =
         make_room(source->run, file, file->meta, file->meta_count, &file->meta_room, sizeof *meta);
     key_copy = copy_text(source->run, file, key);

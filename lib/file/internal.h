@@ -55,7 +55,7 @@ vdit_status vdit_file_map(vdit_run *run, vdit_file *file, vdit_source *source, c
 /* Adds a tensor under a copy of the name, of the part that source is. */
 vdit_status vdit_file_add(const vdit_source *source, const char *name, const vdit_tensor *tensor);
 
-/* Adds a copy of a metadata pair, unless the key has one: the first stands. */
+/* Adds a copy of a metadata pair; of two with one key the first is found. */
 vdit_status vdit_file_add_meta(const vdit_source *source, const char *key, const char *value);
 
 /* After the last tensor: makes names searchable. Two tensors of one name are an error. */

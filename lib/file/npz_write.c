@@ -26,43 +26,21 @@ typedef struct array {
     unsigned char header[VDIT_NPY_HEADER];
     size_t header_size, header_done;
     vdit_dense stream;
-    unsigned char element[8]; /* one that a read ended within */
-    size_t element_size, element_done;
     zip_error_t error;
 } array;
 
-/* Moves what is there, at most size bytes, from from[*done..end) to out. Returns: their number. */
-static size_t take(unsigned char *out, size_t size, const unsigned char *from, size_t *done,
-                   size_t end)
-{
-    size_t left = end - *done;
-
-    size = size < left ? size : left;
-    memcpy(out, from + *done, size);
-    *done += size;
-    return size;
-}
-
 static size_t read_array(array *a, unsigned char *out, size_t size)
 {
-    size_t used = take(out, size, a->header, &a->header_done, a->header_size);
+    size_t left = a->header_size - a->header_done, used = size < left ? size : left;
 
-    used += take(out + used, size - used, a->element, &a->element_done, a->element_size);
-    used += vdit_dense_read(&a->stream, out + used, size - used);
-    if (used < size) { /* within an element, or at the end */
-        a->element_size =
-            vdit_dense_read(&a->stream, a->element, vdit_dtype_size(a->tensor->dtype));
-        a->element_done = 0;
-        used += take(out + used, size - used, a->element, &a->element_done, a->element_size);
-    }
-    return used;
+    memcpy(out, a->header + a->header_done, used);
+    a->header_done += used;
+    return used + vdit_dense_read(&a->stream, out + used, size - used);
 }
 
 static void restart(array *a)
 {
     a->header_done = 0;
-    a->element_size = 0;
-    a->element_done = 0;
     a->stream = vdit_dense_start(a->tensor);
 }
 
