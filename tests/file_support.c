@@ -6,27 +6,53 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "file/internal.h"
 
-static char scratch[4096], start[4096];
+void give_up_rights(void)
+{
+    if (getuid() == 0)
+        assert_int_equal(seteuid(65534), 0); /* nobody */
+}
+
+void take_back_rights(void)
+{
+    if (getuid() == 0)
+        assert_int_equal(seteuid(0), 0);
+}
+
+static char scratch[4096], start[2048];
 
 int file_setup(void **state)
 {
-    if (getcwd(start, sizeof start) == NULL)
-        return -1;
-    strcpy(scratch, "test-file-XXXXXX");
+    scratch[0] = '\0';
     *state = vdit_run_new();
-    return *state == NULL || mkdtemp(scratch) == NULL || chdir(scratch) != 0 ? -1 : 0;
+    if (*state == NULL || getcwd(start, sizeof start) == NULL)
+        return -1;
+    snprintf(scratch, sizeof scratch, "%s/test-file-XXXXXX", start);
+    if (mkdtemp(scratch) == NULL) {
+        scratch[0] = '\0';
+        return -1;
+    }
+    return chdir(scratch);
 }
 
+/* Removes the scratch folder with the files in it, and nothing else, whatever went wrong before. */
 int file_teardown(void **state)
 {
-    DIR *folder = opendir(".");
     struct dirent *entry;
+    char path[8192];
+    DIR *folder;
 
+    take_back_rights();
+    folder = scratch[0] != '\0' ? opendir(scratch) : NULL;
     vdit_run_free(*state);
-    while ((entry = readdir(folder)) != NULL)
+    if (folder == NULL)
+        return -1;
+    while ((entry = readdir(folder)) != NULL) {
+        snprintf(path, sizeof path, "%s/%s", scratch, entry->d_name);
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            remove(entry->d_name);
+            remove(path);
+    }
     closedir(folder);
     return chdir(start) == 0 && rmdir(scratch) == 0 ? 0 : -1;
 }
@@ -122,6 +148,24 @@ void assert_refused(vdit_run *run, const char *path, vdit_status status, const c
     vdit_file_open(run, &file, path);
     assert_failure(run, status, path, text);
     assert_ptr_equal(file, untouched);
+}
+
+void assert_cuts_refused(vdit_run *run, const char *name)
+{
+    size_t size;
+    unsigned char *bytes = get(fixture(name), &size);
+
+    for (size_t cut = 0; cut < size; cut++) {
+        unsigned char *copy = malloc(cut ? cut : 1);
+        vdit_file *file;
+
+        assert_non_null(copy);
+        memcpy(copy, bytes, cut);
+        vdit_file_open_bytes(run, &file, name, copy, cut, NULL);
+        assert_failure(run, VDIT_ERR_FORMAT, name, "");
+        free(copy);
+    }
+    free(bytes);
 }
 
 double fixture_value(vdit_dtype dtype, size_t i)

@@ -15,6 +15,13 @@
 int file_setup(void **state);
 int file_teardown(void **state);
 
+/*
+ * Gives up root's rights until they are taken back, by the teardown at the latest: root may everything,
+ * and a broken writer that renames where it should write would replace the machine's devices.
+ */
+void give_up_rights(void);
+void take_back_rights(void);
+
 /* Returns: the path of a file of tests/files, valid until the next call. */
 const char *fixture(const char *name);
 
@@ -38,6 +45,12 @@ void assert_failure(vdit_run *run, vdit_status status, const char *path, const c
 
 /* Opening the file is refused so. */
 void assert_refused(vdit_run *run, const char *path, vdit_status status, const char *text);
+
+/*
+ * A fixture cut anywhere is refused as a format error. Each cut is read from a block of memory that ends
+ * where it ends, so that the sanitizers see a read too far.
+ */
+void assert_cuts_refused(vdit_run *run, const char *name);
 
 /* The integer that element i of every tensor of the fixtures stands for (tests/files/make_files.py). */
 double fixture_value(vdit_dtype dtype, size_t i);

@@ -23,6 +23,10 @@ check_PROGRAMS += %D%/test_captured
 
 FILE_SUPPORT = %D%/file_support.c %D%/file_support.h
 
+check_PROGRAMS += %D%/test_file_hostile
+%C%_test_file_hostile_SOURCES = %D%/test_file_hostile.c $(FILE_SUPPORT)
+%C%_test_file_hostile_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_file_index
 %C%_test_file_index_SOURCES = %D%/test_file_index.c $(FILE_SUPPORT)
 %C%_test_file_index_LDADD = $(TEST_LIBS)
