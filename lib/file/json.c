@@ -5,7 +5,7 @@
 json_t *vdit_json_parse(vdit_run *run, const char *path, size_t offset, const void *text,
                         size_t size)
 {
-    json_error_t error;
+    json_error_t error = {0}; /* jansson leaves its code unset at times */
     json_t *value;
 
     if (vdit_run_status(run) != VDIT_OK)

@@ -33,7 +33,7 @@ static vdit_status add_pair(vdit_run *run, const char *path, json_t *header, con
 static json_t *pack_meta(vdit_run *run, const char *path, const vdit_meta *meta, size_t count)
 {
     json_t *object = json_object();
-    json_error_t error;
+    json_error_t error = {0};
 
     if (object == NULL)
         vdit_run_fail(run, VDIT_ERR_MEMORY, "%s: no memory for the header", path);
@@ -61,7 +61,7 @@ static vdit_status add_tensor(vdit_run *run, const char *path, json_t *header,
 {
     const vdit_tensor *t = &named->tensor;
     json_int_t end = *begin + (json_int_t)(vdit_tensor_count(t) * vdit_dtype_size(t->dtype));
-    json_error_t error;
+    json_error_t error = {0};
     json_t *packed;
 
     if (strcmp(named->name, VDIT_SAFETENSORS_META) == 0)
