@@ -16,6 +16,8 @@ void (*stages_refined)(double high, double low, double error);
 
 const vdit_kernel_f64 *__real_vdit_kernel_f64_at(size_t i);
 const vdit_kernel_f64 *__wrap_vdit_kernel_f64_at(size_t i);
+const vdit_kernel_f32 *__real_vdit_kernel_f32_at(size_t i);
+const vdit_kernel_f32 *__wrap_vdit_kernel_f32_at(size_t i);
 size_t __real_vdit_rows_finish(vdit_rows *rows, const vdit_stream *stream);
 size_t __wrap_vdit_rows_finish(vdit_rows *rows, const vdit_stream *stream);
 size_t __real_vdit_rows_map(vdit_rows *rows, vdit_stream *stream);
@@ -34,6 +36,11 @@ int __wrap_vdit_settle(double *rounded, vdit_dtype dtype, double high, double lo
 const vdit_kernel_f64 *__wrap_vdit_kernel_f64_at(size_t i)
 {
     return __real_vdit_kernel_f64_at(i + forced.kernel);
+}
+
+const vdit_kernel_f32 *__wrap_vdit_kernel_f32_at(size_t i)
+{
+    return __real_vdit_kernel_f32_at(i + forced.kernel);
 }
 
 size_t stages_kernel_count(void)

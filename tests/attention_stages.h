@@ -13,7 +13,7 @@
 
 /* What is forced upon every call from here on. */
 extern struct forced {
-    size_t kernel; /* kernels of vdit_kernel_f64_at to leave out, best first */
+    size_t kernel; /* kernels of vdit_kernel_f64_at and f32_at to leave out, best first */
     int stage;     /* 1, 2: every element is held open until that stage; 2 alone writes all */
 } forced;
 

@@ -101,9 +101,9 @@ SCENE = $(ORACLE) %D%/attention_oracle.c %D%/attention_oracle.h %D%/attention_sc
 
 # What tests put between the reference and its stages.
 STAGES = %D%/attention_stages.c %D%/attention_stages.h
-STAGES_WRAP = -Wl,--wrap=vdit_kernel_f64_at -Wl,--wrap=vdit_rows_finish \
-	-Wl,--wrap=vdit_rows_map -Wl,--wrap=vdit_sigma_run -Wl,--wrap=vdit_refine_rows \
-	-Wl,--wrap=vdit_settle -Wl,--wrap=vdit_last_load
+STAGES_WRAP = -Wl,--wrap=vdit_kernel_f64_at -Wl,--wrap=vdit_kernel_f32_at \
+	-Wl,--wrap=vdit_rows_finish -Wl,--wrap=vdit_rows_map -Wl,--wrap=vdit_sigma_run \
+	-Wl,--wrap=vdit_refine_rows -Wl,--wrap=vdit_settle -Wl,--wrap=vdit_last_load
 
 check_PROGRAMS += %D%/test_attention
 %C%_test_attention_SOURCES = %D%/test_attention.c $(SCENE)
@@ -118,6 +118,11 @@ check_PROGRAMS += %D%/test_attention_errors
 %C%_test_attention_errors_SOURCES = %D%/test_attention_errors.c $(STAGES) $(SCENE)
 %C%_test_attention_errors_LDFLAGS = $(STAGES_WRAP)
 %C%_test_attention_errors_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_attention_fast
+%C%_test_attention_fast_SOURCES = %D%/test_attention_fast.c $(STAGES) $(SCENE)
+%C%_test_attention_fast_LDFLAGS = $(STAGES_WRAP)
+%C%_test_attention_fast_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_attention_hard
 %C%_test_attention_hard_SOURCES = %D%/test_attention_hard.c $(SCENE)
