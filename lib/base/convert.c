@@ -140,25 +140,39 @@ static double load_one(const char *in, vdit_dtype dtype)
     }
 }
 
-/* Elements side by side: the common cases, left to the vectoriser. Returns: 1 if this is one. */
-static int load_dense(double *out, size_t n, const char *in, vdit_dtype dtype)
-{
-    uint16_t code;
-    float value;
+/* What a dense piece is converted by: a fixed length and no aliasing are what vectorisers ask for. */
+#define PIECE 8
 
-    for (size_t i = 0; dtype == VDIT_F32 && i < n; i++) {
-        memcpy(&value, in + i * sizeof value, sizeof value);
-        out[i] = value;
-    }
-    for (size_t i = 0; dtype == VDIT_BF16 && i < n; i++) {
-        memcpy(&code, in + i * sizeof code, sizeof code);
-        out[i] = widen(formats[VDIT_BF16], code);
-    }
-    for (size_t i = 0; dtype == VDIT_F16 && i < n; i++) {
-        memcpy(&code, in + i * sizeof code, sizeof code);
-        out[i] = widen(formats[VDIT_F16], code);
-    }
-    return dtype == VDIT_F32 || dtype == VDIT_BF16 || dtype == VDIT_F16;
+static void load_piece_f32(double *out, const char *in)
+{
+    float value[PIECE];
+
+    memcpy(value, in, sizeof value);
+    for (int i = 0; i < PIECE; i++)
+        out[i] = value[i];
+}
+
+static inline void load_piece_short(double *out, const char *in, format f)
+{
+    uint16_t code[PIECE];
+
+    memcpy(code, in, sizeof code);
+    for (int i = 0; i < PIECE; i++)
+        out[i] = widen(f, code[i]);
+}
+
+/* Elements side by side, in whole pieces. Returns: how many were loaded. */
+static size_t load_dense(double *out, size_t n, const char *in, vdit_dtype dtype)
+{
+    size_t size = vdit_dtype_size(dtype), done = 0;
+
+    for (; dtype == VDIT_F32 && done + PIECE <= n; done += PIECE)
+        load_piece_f32(out + done, in + done * size);
+    for (; dtype == VDIT_BF16 && done + PIECE <= n; done += PIECE)
+        load_piece_short(out + done, in + done * size, formats[VDIT_BF16]);
+    for (; dtype == VDIT_F16 && done + PIECE <= n; done += PIECE)
+        load_piece_short(out + done, in + done * size, formats[VDIT_F16]);
+    return done;
 }
 
 void vdit_load_f64(double *out, size_t n, const void *in, ptrdiff_t stride, vdit_dtype dtype)
@@ -166,8 +180,6 @@ void vdit_load_f64(double *out, size_t n, const void *in, ptrdiff_t stride, vdit
     ptrdiff_t step = stride * (ptrdiff_t)vdit_dtype_size(dtype);
     const char *from = in;
 
-    if (stride == 1 && load_dense(out, n, from, dtype))
-        return;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = stride == 1 ? load_dense(out, n, from, dtype) : 0; i < n; i++)
         out[i] = load_one(from + (ptrdiff_t)i * step, dtype);
 }
