@@ -1,14 +1,13 @@
 /* product_row.c - the rounding test, the compensated sum, the exact sum. */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 #include "exact/accumulator.h"
-#include "exact/kernel.h"
 #include "exact/settle.h"
 #include "op/product_row.h"
 
 #define UNIT  0x1p-53
 #define LANES 4 /* independent compensated sums */
+#define PIECE 4 /* elements rounded together */
 
 /* A sum with its error terms: the exact sum is sum + (all error terms). */
 typedef struct compensated {
@@ -102,22 +101,38 @@ static double round_one(const vdit_product_row *row, size_t o, vdit_dtype dtype,
     return rounded;
 }
 
-/*
- * The common case, f32 side by side, by the machine's own conversion. Only normal results and overflows
- * pass: 0 and subnormals go to round_one. Returns: 1 if all passed.
- */
-static int round_row_f32(float *y, const vdit_product_row *row)
+/* The ends of the intervals of elements first .. first + PIECE - 1. */
+static void bound_piece(double *low, double *high, const vdit_product_row *row, size_t first)
 {
-    int all = 1;
-
-    for (size_t o = 0; o < row->count; o++) {
-        double value = row->sum[o] + row->bias[o];
-        double error = row->x_norm * row->w_norm[o] + row->bias_unit[o];
-        float low = (float)(value - error), high = (float)(value + error);
-        y[o] = low;
-        all &= (low == high) & (fabsf(low) >= FLT_MIN);
+    for (size_t i = 0; i < PIECE; i++) {
+        double value = row->sum[first + i] + row->bias[first + i];
+        double error = row->x_norm * row->w_norm[first + i] + row->bias_unit[first + i];
+        low[i] = value - error;
+        high[i] = value + error;
     }
-    return all;
+}
+
+/*
+ * The common case, f32, by the machine's own conversion. Only normal results and overflows pass: 0 and
+ * subnormals go to round_one. Out: y[PIECE]. Returns: 1 if all passed.
+ */
+static int round_piece_f32(void *y, const double *low, const double *high)
+{
+    float from[PIECE], to[PIECE];
+    uint32_t from_code[PIECE], to_code[PIECE], bad = 0;
+
+    for (size_t i = 0; i < PIECE; i++) {
+        from[i] = (float)low[i];
+        to[i] = (float)high[i];
+    }
+    memcpy(from_code, from, sizeof from);
+    memcpy(to_code, to, sizeof to);
+    for (size_t i = 0; i < PIECE; i++) {
+        uint32_t magnitude = (from_code[i] & 0x7fffffff) - 0x00800000; /* wraps below 2^-126 */
+        bad |= (from_code[i] ^ to_code[i]) | (magnitude > 0x7f000000); /* beyond infinity: NaN */
+    }
+    memcpy(y, from, sizeof from);
+    return bad == 0;
 }
 
 /*
@@ -144,38 +159,45 @@ static uint64_t shortened(double value, int drop)
 }
 
 /* The same for bf16 and f16, in integers. Only normal results pass. */
-static int round_row_short(uint16_t *y, const vdit_product_row *row, short_format f)
+static int round_piece_short(void *y, const double *low, const double *high, short_format f)
 {
     uint64_t sign = UINT64_C(1) << (63 - f.drop), bad = 0;
+    uint16_t code[PIECE];
 
-    for (size_t o = 0; o < row->count; o++) {
-        double value = row->sum[o] + row->bias[o];
-        double error = row->x_norm * row->w_norm[o] + row->bias_unit[o];
-        uint64_t low = shortened(value - error, f.drop), high = shortened(value + error, f.drop);
-        uint64_t code = (low & (sign - 1)) - f.least; /* wraps below the normal range */
-        bad |= (low ^ high) | (code >= f.count);
-        y[o] = (uint16_t)((code + f.first) | (low >= sign ? 0x8000 : 0));
+    for (size_t i = 0; i < PIECE; i++) {
+        uint64_t from = shortened(low[i], f.drop), to = shortened(high[i], f.drop);
+        uint64_t magnitude = (from & (sign - 1)) - f.least; /* wraps below the normal range */
+        bad |= (from ^ to) | (magnitude >= f.count);
+        code[i] = (uint16_t)((magnitude + f.first) | (from >= sign ? 0x8000 : 0));
     }
+    memcpy(y, code, sizeof code);
     return bad == 0;
 }
 
+static int round_piece(void *y, const vdit_product_row *row, size_t first, vdit_dtype dtype)
+{
+    double low[PIECE], high[PIECE];
+
+    bound_piece(low, high, row, first);
+    if (dtype == VDIT_F32)
+        return round_piece_f32(y, low, high);
+    return round_piece_short(y, low, high, dtype == VDIT_BF16 ? bf16 : f16);
+}
+
+/* A piece that does not pass is written anyway, then again, element by element. */
 void vdit_product_row_round(const vdit_product_row *row, void *y, ptrdiff_t step, vdit_dtype dtype,
                             uint64_t *decided)
 {
     ptrdiff_t bytes = step * (ptrdiff_t)vdit_dtype_size(dtype);
-    float quick[VDIT_KERNEL_NR_MAX];
-    uint16_t quick_short[VDIT_KERNEL_NR_MAX];
-    int all = 0;
 
-    if (step == 1 && dtype == VDIT_F32 && (all = round_row_f32(quick, row)) != 0)
-        memcpy(y, quick, row->count * sizeof *quick);
-    if (step == 1 && dtype != VDIT_F32 &&
-        (all = round_row_short(quick_short, row, dtype == VDIT_BF16 ? bf16 : f16)) != 0)
-        memcpy(y, quick_short, row->count * sizeof *quick_short);
-    if (all) {
-        decided[0] += row->count;
-        return;
+    for (size_t first = 0; first < row->count; first += PIECE) {
+        char *to = (char *)y + (ptrdiff_t)first * bytes;
+        size_t count = row->count - first < PIECE ? row->count - first : PIECE;
+        if (step == 1 && count == PIECE && round_piece(to, row, first, dtype)) {
+            decided[0] += PIECE;
+            continue;
+        }
+        for (size_t o = first; o < first + count; o++, to += bytes)
+            vdit_store_f64(to, dtype, round_one(row, o, dtype, decided));
     }
-    for (size_t o = 0; o < row->count; o++)
-        vdit_store_f64((char *)y + (ptrdiff_t)o * bytes, dtype, round_one(row, o, dtype, decided));
 }

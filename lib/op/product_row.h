@@ -20,7 +20,7 @@ typedef struct vdit_product_row {
 
 /*
  * Out: count elements at y, step elements apart, each the real sum rounded once; decided[3], how many
- * each stage decided, is added to. In: count <= VDIT_KERNEL_NR_MAX.
+ * each stage decided, is added to.
  */
 void vdit_product_row_round(const vdit_product_row *row, void *y, ptrdiff_t step, vdit_dtype dtype,
                             uint64_t *decided);
