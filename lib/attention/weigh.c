@@ -16,6 +16,10 @@
 #define INLINE static inline
 #endif
 
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed" /* SIMD is a wish: a sanitizer's loops stay scalar */
+#endif
+
 #ifdef _OPENMP
 #define SIMD _Pragma("omp simd")
 #else
