@@ -231,6 +231,18 @@ static void sigma_of_f32(scene *s)
 {
     s->sigma.dtype = VDIT_F32;
 }
+static void noise_nan(scene *s)
+{
+    s->call.noise.p_sub = NAN;
+}
+static void noise_negative(scene *s)
+{
+    s->call.noise.sum_unit = -0x1p-24;
+}
+static void noise_infinite(scene *s)
+{
+    s->call.noise.p_unit = INFINITY;
+}
 
 static const struct {
     void (*spoil)(scene *s);
@@ -281,6 +293,9 @@ static const struct {
     {map_of_f16, VDIT_ERR_DTYPE, "map "},
     {sigma_of_other_shape, VDIT_ERR_SHAPE, "sigma "},
     {sigma_of_f32, VDIT_ERR_DTYPE, "sigma "},
+    {noise_nan, VDIT_ERR_ARGUMENT, "noise.p_sub "},
+    {noise_negative, VDIT_ERR_ARGUMENT, "noise.sum_unit "},
+    {noise_infinite, VDIT_ERR_ARGUMENT, "noise.p_unit "},
 };
 
 /* Returns: 1 if count bytes are all as scene_tensor left them. */

@@ -139,6 +139,23 @@ static void check_operands(vdit_run *run, const vdit_attention *a)
                       k->shape[2], q->shape[3]);
 }
 
+/* Fails unless every term of the noise model is finite and not negative. */
+static void check_noise(vdit_run *run, const vdit_noise *noise)
+{
+    const struct {
+        const char *name;
+        double value;
+    } terms[] = {{"p_unit", noise->p_unit},         {"p_sub", noise->p_sub},
+                 {"score_unit", noise->score_unit}, {"out_unit", noise->out_unit},
+                 {"out_sub", noise->out_sub},       {"sum_unit", noise->sum_unit}};
+
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
+        if (!(terms[i].value >= 0 && terms[i].value < INFINITY))
+            vdit_run_fail(run, VDIT_ERR_ARGUMENT,
+                          "noise.%s is %g, expected a finite number of at least 0", terms[i].name,
+                          terms[i].value);
+}
+
 vdit_status vdit_attention_check(vdit_run *run, const vdit_attention *a)
 {
     size_t out[4], one;
@@ -174,6 +191,8 @@ vdit_status vdit_attention_check(vdit_run *run, const vdit_attention *a)
     check_dtype(run, "sigma", a->sigma, VDIT_BF16);
     check_dtype(run, "lse", a->lse, VDIT_F32);
     check_dtype(run, "map", a->map, VDIT_F32);
+    if (a->sigma != NULL)
+        check_noise(run, &a->noise);
     return vdit_run_status(run);
 }
 

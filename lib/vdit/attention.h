@@ -43,7 +43,7 @@ typedef struct vdit_attention {
     const vdit_tensor *key_length;
     const vdit_tensor *rows; /* NULL: all. Or i64 [R]: the query rows to compute */
     double scale;            /* taken as exact; finite, 2^-126 <= |scale| < 2^127, or 0 */
-    vdit_noise noise;        /* used where sigma is asked for */
+    vdit_noise noise;        /* used where sigma is asked for; each term finite, >= 0 */
     vdit_tensor *o;          /* NULL or [B,H,R,dv], R = Nq without rows */
     vdit_tensor *lse;        /* NULL or [B,H,R], f32 */
     vdit_tensor *map;        /* NULL or [B,H,R,Nk], f32 */
@@ -62,7 +62,7 @@ VDIT_API void vdit_attention_init(vdit_attention *a, const vdit_tensor *q, const
                                   const vdit_tensor *v);
 
 /*
- * Checks shapes, dtypes, mask values, key lengths and rows, naming the tensor at fault.
+ * Checks shapes, dtypes, mask values, key lengths, rows and noise, naming what is at fault.
  * Returns: VDIT_OK, VDIT_ERR_SHAPE, VDIT_ERR_DTYPE, VDIT_ERR_ARGUMENT.
  */
 VDIT_API vdit_status vdit_attention_check(vdit_run *run, const vdit_attention *a);
