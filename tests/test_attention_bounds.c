@@ -215,6 +215,28 @@ static void large_equal_logits_keep_the_bounds(void **state)
     }
 }
 
+/* Products of q and k that cancel to ordinary logits: the error is theirs, not the logits'. */
+static void cancelling_logits_keep_the_bounds(void **state)
+{
+    oracle_random random = oracle_random_start("cancelling_logits_keep_the_bounds");
+    const scene_shape shape = {1, 1, 40, 9, 70, 3};
+    scene s;
+
+    scene_start(&s, *state, &shape, all_f32, &random);
+    s.call.scale = 1;
+    for (size_t c = 0; c < 69; c++) {
+        double x = oracle_number(&random, 24, 8, 8);
+
+        for (size_t r = 0; r < 40; r++)
+            scene_set(&s.q, 0, 0, r, c, c % 2 ? -scene_get(&s.q, 0, 0, r, c - 1) : x + (double)r);
+        for (size_t j = 0; j < 9; j++)
+            scene_set(&s.k, 0, 0, j, c, c % 2 ? scene_get(&s.k, 0, 0, j, c - 1) : x - (double)j);
+    }
+    for (size_t r = 0; r < 40; r++)
+        scene_set(&s.q, 0, 0, r, 68, 0);
+    measure(&s, "cancelling logits");
+}
+
 /* The reference point moves often; values of every size. */
 static void rising_maxima_keep_the_bounds(void **state)
 {
@@ -239,7 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(ordinary_numbers_keep_the_bounds),    TEST(masked_rows_keep_the_bounds),
         TEST(numbers_of_one_sign_keep_the_bounds), TEST(large_equal_logits_keep_the_bounds),
-        TEST(rising_maxima_keep_the_bounds),
+        TEST(cancelling_logits_keep_the_bounds),   TEST(rising_maxima_keep_the_bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,8 @@
 #endif
 
 #if defined(__clang__)
-#pragma clang diagnostic ignored "-Wpass-failed" /* SIMD is a wish: a sanitizer's loops stay scalar */
+/* SIMD is a wish: a sanitizer's loops stay scalar */
+#pragma clang diagnostic ignored "-Wpass-failed"
 #endif
 
 #ifdef _OPENMP
