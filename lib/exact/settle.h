@@ -21,7 +21,7 @@ static inline int vdit_settle_simple(double *rounded, vdit_dtype dtype, double v
 
     if (!(below > 0 || above < 0))
         return 0;
-    if (dtype == VDIT_F32) {
+    if (dtype == VDIT_F32 && (below > 0x1p-126 || above < -0x1p-126)) { /* flushed or not, the same */
         float least = (float)below;
         *rounded = least;
         return least == (float)above;
