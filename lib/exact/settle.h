@@ -21,7 +21,8 @@ static inline int vdit_settle_simple(double *rounded, vdit_dtype dtype, double v
 
     if (!(below > 0 || above < 0))
         return 0;
-    if (dtype == VDIT_F32 && (below > 0x1p-126 || above < -0x1p-126)) { /* flushed or not, the same */
+    /* the machine's conversion where the result is normal, so that flushing modes change nothing */
+    if (dtype == VDIT_F32 && (below > 0x1p-126 || above < -0x1p-126)) {
         float least = (float)below;
         *rounded = least;
         return least == (float)above;
