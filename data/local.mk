@@ -20,7 +20,8 @@ manifestsdir = $(pkgdatadir)/manifests
 dist_manifests_DATA = \
 	%D%/manifests/attention.json \
 	%D%/manifests/cross.json \
-	%D%/manifests/quick.json
+	%D%/manifests/quick.json \
+	%D%/manifests/video.json
 
 # The corpus of the recipe quick: two hundred small files, known by their manifest.
 EXTRA_DIST += %D%/quick

@@ -9,7 +9,7 @@ set -u
 : "${srcdir:?}" "${builddir:?}" "${MAKE:=make}"
 packages='libjansson-dev libzip-dev libmd-dev libcmocka-dev libmpfr-dev libgomp1'
 unit_tests='tests/test_base'
-for name in convert exact_accumulator file_safetensors file_npy file_npz golden; do
+for name in convert exact_accumulator file_safetensors file_npy file_npz golden_draw golden_family golden_recipe; do
     [ ! -f "$srcdir/tests/test_$name.c" ] || unit_tests="$unit_tests tests/test_$name"
 done
 

@@ -306,7 +306,7 @@ static void masks_leave_every_row_a_key(void **state)
     static const int64_t length[] = {3};
 
     for (int n = 0; n < 2; n++) {
-        vdit_case c = attention_case("normal", VDIT_BF16, 200, 9, 8);
+        vdit_case c = attention_case("normal", VDIT_BF16, 2000, 9, 8);
         vdit_golden golden;
         const vdit_tensor *mask;
         double hidden = 0;
@@ -315,13 +315,13 @@ static void masks_leave_every_row_a_key(void **state)
         make(*state, &golden, &c);
         mask = vdit_golden_find(&golden, "mask");
         assert_int_equal(mask->dtype, n == 0 ? VDIT_BOOL : VDIT_BF16);
-        for (size_t i = 0; i < 200; i++) {
+        for (size_t i = 0; i < 2000; i++) {
             assert_true(isfinite(((const float *)vdit_golden_find(&golden, "lse")->data)[i]));
             for (size_t j = 0; j < 9; j++)
                 hidden += element(&golden, "mask", i, j) == (n == 0 ? 0 : -(double)INFINITY);
         }
-        /* a quarter and an eighth of the 1,600 that may be hidden, 5 standard deviations */
-        assert_true(fabs(hidden - (n == 0 ? 400 : 200)) < 5 * sqrt(n == 0 ? 300 : 175));
+        /* a quarter and an eighth of the 16,000 that may be hidden, 5 standard deviations */
+        assert_true(fabs(hidden - (n == 0 ? 4000 : 2000)) < 5 * sqrt(n == 0 ? 3000 : 1750));
     }
 }
 
