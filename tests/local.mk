@@ -115,8 +115,7 @@ check_PROGRAMS += %D%/test_attention_bounds
 %C%_test_attention_bounds_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_attention_errors
-%C%_test_attention_errors_SOURCES = %D%/test_attention_errors.c $(STAGES) $(SCENE)
-%C%_test_attention_errors_LDFLAGS = $(STAGES_WRAP)
+%C%_test_attention_errors_SOURCES = %D%/test_attention_errors.c $(SCENE)
 %C%_test_attention_errors_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_attention_fast
@@ -128,26 +127,35 @@ check_PROGRAMS += %D%/test_attention_hard
 %C%_test_attention_hard_SOURCES = %D%/test_attention_hard.c $(SCENE)
 %C%_test_attention_hard_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_attention_memory
+%C%_test_attention_memory_SOURCES = %D%/test_attention_memory.c $(STAGES) $(SCENE)
+%C%_test_attention_memory_LDFLAGS = $(STAGES_WRAP)
+%C%_test_attention_memory_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_attention_sigma
 %C%_test_attention_sigma_SOURCES = %D%/test_attention_sigma.c $(SCENE)
 %C%_test_attention_sigma_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_attention_special
+%C%_test_attention_special_SOURCES = %D%/test_attention_special.c $(SCENE)
+%C%_test_attention_special_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_attention_stages
 %C%_test_attention_stages_SOURCES = %D%/test_attention_stages.c $(STAGES) $(SCENE)
 %C%_test_attention_stages_LDFLAGS = $(STAGES_WRAP)
 %C%_test_attention_stages_LDADD = $(ORACLE_LIBS)
 
-check_PROGRAMS += %D%/test_attention_special
-%C%_test_attention_special_SOURCES = %D%/test_attention_special.c $(SCENE)
-%C%_test_attention_special_LDADD = $(ORACLE_LIBS)
-
-check_PROGRAMS += %D%/test_exact_accumulator
-%C%_test_exact_accumulator_SOURCES = %D%/test_exact_accumulator.c $(ORACLE)
-%C%_test_exact_accumulator_LDADD = $(ORACLE_LIBS)
+check_PROGRAMS += %D%/test_attention_ties
+%C%_test_attention_ties_SOURCES = %D%/test_attention_ties.c $(SCENE)
+%C%_test_attention_ties_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_attention_weigh
 %C%_test_attention_weigh_SOURCES = %D%/test_attention_weigh.c $(ORACLE)
 %C%_test_attention_weigh_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_exact_accumulator
+%C%_test_exact_accumulator_SOURCES = %D%/test_exact_accumulator.c $(ORACLE)
+%C%_test_exact_accumulator_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_exact_kernel
 %C%_test_exact_kernel_SOURCES = %D%/test_exact_kernel.c $(ORACLE)

@@ -239,6 +239,28 @@ static void cancelling_logits_keep_the_bounds(void **state)
     measure(&s, "cancelling logits");
 }
 
+/* Equal keys and values: each sum adds one number again and again, and rounds the same way. */
+static void repeated_numbers_keep_the_bounds(void **state)
+{
+    oracle_random random = oracle_random_start("repeated_numbers_keep_the_bounds");
+    const scene_shape shape = {1, 1, 600, 192, 1, 5};
+    scene s;
+
+    scene_start(&s, *state, &shape, all_f32, &random);
+    s.call.scale = 1;
+    for (size_t r = 0; r < 600; r++)
+        scene_set(&s.q, 0, 0, r, 0, oracle_number(&random, 24, -4, -2));
+    for (size_t j = 0; j < 192; j++) {
+        scene_set(&s.k, 0, 0, j, 0, 1);
+        scene_set(&s.v, 0, 0, j, 0, 1);
+        scene_set(&s.v, 0, 0, j, 1, 1.25);
+        scene_set(&s.v, 0, 0, j, 2, j < 96 ? 1.7 : -1.7);
+        scene_set(&s.v, 0, 0, j, 3, 1.1);
+        scene_set(&s.v, 0, 0, j, 4, 1.75);
+    }
+    measure(&s, "repeated numbers");
+}
+
 /* The reference point moves often; values of every size. */
 static void rising_maxima_keep_the_bounds(void **state)
 {
@@ -263,7 +285,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(ordinary_numbers_keep_the_bounds),    TEST(masked_rows_keep_the_bounds),
         TEST(numbers_of_one_sign_keep_the_bounds), TEST(large_equal_logits_keep_the_bounds),
-        TEST(cancelling_logits_keep_the_bounds),   TEST(rising_maxima_keep_the_bounds),
+        TEST(cancelling_logits_keep_the_bounds),   TEST(repeated_numbers_keep_the_bounds),
+        TEST(rising_maxima_keep_the_bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,17 +1,15 @@
 /*
  * test_attention_errors.c - each way to call attention wrongly: its status, the tensor that its message
- * names, and outputs that nobody touched; memory that runs out; calls that are cancelled.
+ * names, and outputs that nobody touched.
  */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include "attention_scene.h"
-#include "attention_stages.h"
 
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 static const scene_shape plain = {2, 2, 5, 7, 4, 3};
@@ -22,7 +20,6 @@ static int make_run(void **state)
 {
     *state = vdit_run_new();
     vdit_run_set_threads(*state, 1);
-    memset(&forced, 0, sizeof forced);
     return *state == NULL;
 }
 
@@ -390,87 +387,6 @@ static void fast_has_no_sigma(void **state)
     assert_untouched(&s, 0);
 }
 
-/* An allocator that fails at allocation `at`, and after it if lasting is set. */
-typedef struct shortage {
-    size_t count, at;
-    int lasting;
-} shortage;
-
-static void *allocate(void *state, size_t size)
-{
-    shortage *s = state;
-    size_t number = s->count++;
-
-    if (number == s->at || (s->lasting && number > s->at))
-        return NULL;
-    return malloc(size);
-}
-
-/* Fails at each allocation in turn. Infinities and NaN must not reach what counts on finite numbers. */
-static void memory_that_runs_out_is_an_error(void **state)
-{
-    static attend *const functions[2] = {vdit_attention_reference, vdit_attention_fast};
-
-    for (int variant = 0; variant < 8; variant++) {
-        int is_fast = variant & 1;
-        vdit_status status = VDIT_ERR_MEMORY;
-        scene s;
-
-        full_scene(&s, *state);
-        scene_set(&s.q, 1, 0, 4, 2, NAN);
-        scene_set(&s.k, 0, 1, 2, 3, INFINITY);
-        scene_set(&s.v, 0, 0, 1, 1, -INFINITY);
-        s.call.sigma = is_fast ? NULL : s.call.sigma;
-        vdit_run_set_threads(*state, variant & 4 ? 2 : 1);
-        for (size_t at = 0; status != VDIT_OK; at++) {
-            shortage short_of = {0, at, variant & 2};
-            size_t mark = vdit_run_mark(*state);
-
-            vdit_run_set_allocator(*state, allocate, &short_of);
-            status = functions[is_fast](*state, &s.call);
-            assert_int_equal(vdit_run_mark(*state), mark);
-            assert_int_equal(status, short_of.count > at ? VDIT_ERR_MEMORY : VDIT_OK);
-            vdit_run_clear(*state);
-        }
-        vdit_run_set_allocator(*state, NULL, NULL);
-    }
-}
-
-static int stop_at(void *state, const char *what, double done, double total)
-{
-    int *left = state;
-
-    assert_string_equal(what, "attention");
-    assert_true(done >= 0 && done <= total);
-    return --*left < 0;
-}
-
-static void a_call_can_be_cancelled(void **state)
-{
-    static attend *const functions[2] = {vdit_attention_reference, vdit_attention_fast};
-
-    for (int f = 0; f < 2; f++) {
-        int left;
-        vdit_status status = VDIT_ERR_CANCELLED;
-
-        for (int calls = 0; status != VDIT_OK; calls++) {
-            size_t mark;
-            scene s;
-
-            full_scene(&s, *state);
-            s.call.sigma = f ? NULL : s.call.sigma;
-            mark = vdit_run_mark(*state);
-            left = calls;
-            vdit_run_set_progress(*state, stop_at, &left);
-            status = functions[f](*state, &s.call);
-            assert_int_equal(status, left < 0 ? VDIT_ERR_CANCELLED : VDIT_OK);
-            assert_int_equal(vdit_run_mark(*state), mark);
-            vdit_run_clear(*state);
-            assert_true(calls > 0 || status == VDIT_ERR_CANCELLED);
-        }
-    }
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
@@ -480,8 +396,6 @@ int main(void)
         TEST(sizes_beyond_the_limits_are_refused),
         TEST(a_run_that_failed_touches_nothing),
         TEST(fast_has_no_sigma),
-        TEST(memory_that_runs_out_is_an_error),
-        TEST(a_call_can_be_cancelled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
