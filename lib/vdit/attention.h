@@ -57,7 +57,10 @@ typedef struct vdit_attention_cost {
     double bytes;   /* peak memory beyond inputs and outputs */
 } vdit_attention_cost;
 
-/* Out: a, cleared, with q, k, v and scale = 1/sqrt(d) rounded to binary64. In: q, k, v. */
+/*
+ * Out: a, cleared, with q, k, v and scale = 1/sqrt(d), the root and the quotient each rounded to
+ * binary64 (as PyTorch has it). In: q, k, v.
+ */
 VDIT_API void vdit_attention_init(vdit_attention *a, const vdit_tensor *q, const vdit_tensor *k,
                                   const vdit_tensor *v);
 
