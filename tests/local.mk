@@ -91,6 +91,7 @@ check_PROGRAMS += %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_safetensors
 %C%_fuzz_npz_LDADD = libvdit-core.la
 %C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(FUZZ_REPLAY)
 %C%_fuzz_safetensors_LDADD = libvdit-core.la
+EXTRA_DIST += %D%/exact_attention.py
 EXTRA_DIST += %D%/files %D%/fuzz-seeds %D%/fuzz.sh
 
 if HAVE_MPFR
