@@ -159,6 +159,7 @@ static void panels_fit_into_tiles(void **state)
         assert_int_equal(VDIT_KERNEL_CHUNK % wide->mr, 0);
         last = wide;
     }
+    assert_non_null(last);
     assert_string_equal(last->name, "portable");
     for (size_t i = 0; (narrow = vdit_kernel_f32_at(i)) != NULL; i++)
         assert_true(narrow->mr <= VDIT_KERNEL_MR_MAX && narrow->nr <= VDIT_KERNEL_NR_MAX);
