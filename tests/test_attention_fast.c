@@ -238,6 +238,60 @@ static void poison_beyond_the_length_changes_no_bit(void **state)
     assert_true(scene_equal(&s.o, &clean));
 }
 
+/* A NaN query, an infinite key, a NaN value that a mask leaves out, logits beyond binary32. */
+static void infinities_and_nan_are_the_references(void **state)
+{
+    oracle_random random = oracle_random_start("infinities_and_nan_are_the_references");
+    const scene_shape shape = {1, 1, 6, 20, 4, 3};
+    const size_t mask[4] = {1, 1, 1, 20};
+    size_t mark = vdit_run_mark(*state);
+
+    for (int kind = 0; kind < 4; kind++) {
+        scene s, exact;
+
+        scene_start(&s, *state, &shape, all_f32, &random);
+        scene_mask(&s, VDIT_F32, mask);
+        if (kind == 0)
+            scene_set(&s.q, 0, 0, 2, 1, NAN);
+        if (kind == 1)
+            scene_set(&s.k, 0, 0, 7, 0, INFINITY);
+        if (kind == 2) {
+            scene_set(&s.v, 0, 0, 9, 1, NAN);
+            scene_set(&s.mask, 0, 0, 0, 9, -INFINITY);
+        }
+        if (kind == 3)
+            s.call.scale = 0x1p126;
+        scene_outputs(&s, VDIT_F32, SCENE_O | SCENE_LSE);
+        scene_run(&s);
+        exact = s;
+        scene_outputs(&s, VDIT_F32, SCENE_O | SCENE_LSE);
+        assert_int_equal(vdit_attention_fast(*state, &s.call), VDIT_OK);
+        assert_true(scene_equal(&s.o, &exact.o));
+        assert_true(scene_equal(&s.lse, &exact.lse));
+        vdit_run_release(*state, mark);
+    }
+}
+
+/* What masks filled with the least finite number do to a row that has nothing else. */
+static void rows_masked_by_the_least_number_are_uniform(void **state)
+{
+    oracle_random random = oracle_random_start("rows_masked_by_the_least_number_are_uniform");
+    const scene_shape shape = {1, 1, 2, 8, 4, 1};
+    const size_t mask[4] = {1, 1, 2, 8};
+    double mean = 0;
+    scene s;
+
+    scene_start(&s, *state, &shape, all_f32, &random);
+    scene_mask(&s, VDIT_F32, mask);
+    for (size_t j = 0; j < 8; j++) {
+        scene_set(&s.mask, 0, 0, 0, j, -0x1.fffffep127);
+        mean += scene_get(&s.v, 0, 0, j, 0) / 8;
+    }
+    scene_outputs(&s, VDIT_F32, SCENE_O);
+    assert_int_equal(vdit_attention_fast(*state, &s.call), VDIT_OK);
+    assert_true(fabs(scene_get(&s.o, 0, 0, 0, 0) - mean) < 64 * UNIT);
+}
+
 static void threads_are_near_the_reference(void **state)
 {
     oracle_random random = oracle_random_start("threads_are_near_the_reference");
@@ -261,6 +315,8 @@ int main(void)
         TEST(masks_lengths_and_rows_are_near_the_reference),
         TEST(layouts_do_not_matter_to_fast),
         TEST(poison_beyond_the_length_changes_no_bit),
+        TEST(infinities_and_nan_are_the_references),
+        TEST(rows_masked_by_the_least_number_are_uniform),
         TEST(threads_are_near_the_reference),
     };
 

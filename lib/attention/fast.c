@@ -2,9 +2,10 @@
  * fast.c - attention in binary32, tiled as flash attention is: memory O(N d), no promise on bits.
  *
  * The same shape as stage 0 of the reference, with lanes of queries and one pass over the keys; but each
- * block packs its keys as it goes, and nothing is bounded. Infinities and NaN in an operand spread as the
- * arithmetic has it.
+ * block packs its keys as it goes, and nothing is bounded. A call that meets an infinity or a NaN, in an
+ * operand or in its own sums, is given to the reference.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #ifdef _OPENMP
@@ -16,13 +17,14 @@
 #define PANELS 8    /* of queries per block */
 #define TILE   192  /* keys */
 #define RISE   8.0f /* the maximum moves when weights would exceed 2^8 */
-#define NO_TOP -0x1p100f
+#define NO_TOP (-INFINITY)
 
 /* One head in binary32 panels, shared by all threads. */
 typedef struct fast_head {
     const vdit_attention *call;
     const vdit_kernel_f32 *kernel;
     size_t b, h, d, dv, dv_padded, keys, rows;
+    int odd;  /* an infinity or a NaN was met */
     float *k; /* [panel][d][mr] */
     float *v; /* [tile][panel of channels][TILE][mr] */
 } fast_head;
@@ -47,6 +49,21 @@ static void load_row(double *out, const vdit_tensor *t, const fast_head *head, s
         vdit_load_f64(out, t->shape[3], vdit_tensor_at(t, index), t->stride[3], t->dtype);
 }
 
+/* Notes an infinity or a NaN among n numbers. */
+static void look_at(fast_head *head, const double *x, size_t n)
+{
+    double sum = 0; /* x - x is 0 for finite x and NaN otherwise */
+
+    for (size_t i = 0; i < n; i++)
+        sum += x[i] - x[i];
+    if (sum == 0)
+        return;
+#ifdef _OPENMP
+#pragma omp atomic write
+#endif
+    head->odd = 1;
+}
+
 /* Packs the keys and values of one tile. */
 static void pack_tile(fast_head *head, double *row, size_t t)
 {
@@ -56,27 +73,33 @@ static void pack_tile(fast_head *head, double *row, size_t t)
         float *k = head->k + j / mr * mr * d + j % mr;
         float *v = head->v + t * head->dv_padded * TILE + j % TILE * mr;
 
-        if (j < head->keys)
+        if (j < head->keys) {
             load_row(row, head->call->k, head, j);
+            look_at(head, row, d);
+        }
         for (size_t c = 0; c < d; c++)
             k[c * mr] = j < head->keys ? (float)row[c] : 0;
-        if (j < head->keys)
+        if (j < head->keys) {
             load_row(row, head->call->v, head, j);
+            look_at(head, row, head->dv);
+        }
         for (size_t c = 0; c < head->dv_padded; c++)
             v[c / mr * mr * TILE + c % mr] = j < head->keys && c < head->dv ? (float)row[c] : 0;
     }
 }
 
 /* Queries of a block into panels, sums cleared. */
-static void load_block(const fast_head *head, fast_block *block, size_t first, size_t rows)
+static void load_block(fast_head *head, fast_block *block, size_t first, size_t rows)
 {
     size_t nr = head->kernel->nr, lanes = round_up(rows, nr);
 
     for (size_t lane = 0; lane < lanes; lane++) {
         float *q = block->q + lane / nr * nr * head->d + lane % nr;
 
-        if (lane < rows)
+        if (lane < rows) {
             load_row(block->row, head->call->q, head, vdit_query_at(head->call, first + lane));
+            look_at(head, block->row, head->d);
+        }
         for (size_t c = 0; c < head->d; c++)
             q[c * nr] = lane < rows ? (float)block->row[c] : 0;
         block->top[lane] = block->most[lane] = NO_TOP;
@@ -98,7 +121,7 @@ static float mask_at(const fast_head *head, size_t r, size_t j)
     vdit_load_f64(&value, 1, vdit_tensor_at(mask, index), 1, mask->dtype);
     if (mask->dtype == VDIT_BOOL)
         return value != 0 ? 0 : -INFINITY;
-    return (float)value * LOG2_E;
+    return value > -FLT_MAX / LOG2_E || value == -INFINITY ? (float)value * LOG2_E : -FLT_MAX;
 }
 
 static void load_mask(const fast_head *head, fast_block *block, size_t first, size_t rows, size_t p,
@@ -177,14 +200,16 @@ static void write_row(const fast_head *head, size_t r, const float *o, float sha
 }
 
 /* Writes o and lse of a block. */
-static void write_block(const fast_head *head, const fast_block *block, size_t first, size_t rows)
+static void write_block(fast_head *head, const fast_block *block, size_t first, size_t rows)
 {
     size_t nr = head->kernel->nr;
 
     for (size_t lane = 0; lane < rows; lane++) {
         const float *o = block->o + lane / nr * nr * head->dv_padded + lane % nr;
         float sum = block->sum[lane], share = sum > 0 ? 1 / sum : sum;
+        double seen[2] = {sum, block->most[lane] == -INFINITY ? 0 : block->most[lane]};
 
+        look_at(head, seen, 2); /* logits beyond binary32 */
         if (head->call->o != NULL)
             write_row(head, first + lane, o, share);
         if (head->call->lse != NULL)
@@ -215,7 +240,7 @@ static void write_map(const fast_head *head, fast_block *block, size_t first, si
         }
 }
 
-static void run_block(const fast_head *head, fast_block *block, size_t first, size_t rows)
+static void run_block(fast_head *head, fast_block *block, size_t first, size_t rows)
 {
     size_t panels = (rows + head->kernel->nr - 1) / head->kernel->nr;
 
@@ -305,5 +330,6 @@ vdit_status vdit_attention_fast(vdit_run *run, const vdit_attention *call)
                               (double)call->q->shape[0] * (double)call->q->shape[1]);
         }
     vdit_run_release(run, mark);
-    return vdit_run_status(run);
+    return head.odd && vdit_run_status(run) == VDIT_OK ? vdit_attention_reference(run, call)
+                                                       : vdit_run_status(run);
 }

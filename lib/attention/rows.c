@@ -29,15 +29,23 @@ void vdit_rows_put(const vdit_head *head, const vdit_tensor *out, size_t r, size
     vdit_store_f64(vdit_tensor_at(out, index), out->dtype, value);
 }
 
-/* Stores a value that is an element of dtype; the common type without a call. */
+/* Stores a value that is an element of dtype; normal numbers of the common types without a call. */
 static inline void store(char *to, vdit_dtype dtype, double value)
 {
     float narrow = (float)value;
+    uint32_t word;
+    uint16_t half;
 
-    if (dtype == VDIT_F32)
-        memcpy(to, &narrow, sizeof narrow);
-    else
+    if (dtype == VDIT_F16 || !(narrow >= 0x1p-126f || narrow <= -0x1p-126f)) {
         vdit_store_f64(to, dtype, value);
+        return;
+    }
+    memcpy(&word, &narrow, sizeof word);
+    half = (uint16_t)(word >> 16); /* a bf16 is the upper half of an f32 */
+    if (dtype == VDIT_F32)
+        memcpy(to, &word, sizeof word);
+    else
+        memcpy(to, &half, sizeof half);
 }
 
 /* A row without a valid key: output +0, log-sum-exp -inf. */

@@ -81,8 +81,8 @@ VDIT_API void vdit_attention_estimate(vdit_attention_cost *cost, const vdit_run 
 VDIT_API vdit_status vdit_attention_reference(vdit_run *run, const vdit_attention *a);
 
 /*
- * The fast one: f32 arithmetic, tiled, no promise on bits, no sigma (VDIT_ERR_UNSUPPORTED). Operands are
- * expected to be finite, also at keys that a mask leaves out; keys beyond key_length are never read.
+ * The fast one: f32 arithmetic, tiled, no promise on bits, no sigma (VDIT_ERR_UNSUPPORTED). A call with an
+ * infinity or a NaN in an operand, or with logits beyond f32, is computed by the reference.
  * Out: what a names. Returns: VDIT_OK or the failure.
  */
 VDIT_API vdit_status vdit_attention_fast(vdit_run *run, const vdit_attention *a);
