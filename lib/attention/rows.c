@@ -36,7 +36,7 @@ static inline void store(char *to, vdit_dtype dtype, double value)
     uint32_t word;
     uint16_t half;
 
-    if (dtype == VDIT_F16 || !(narrow >= 0x1p-126f || narrow <= -0x1p-126f)) {
+    if (dtype == VDIT_F16 || !(fabsf(narrow) >= 0x1p-126f)) {
         vdit_store_f64(to, dtype, value);
         return;
     }
