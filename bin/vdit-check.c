@@ -72,6 +72,15 @@ static int is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/* A folder that a backend's outputs must not be mixed with: what it leaves out would be there. */
+static int is_corpus(const char *folder)
+{
+    char path[4096];
+    int length = snprintf(path, sizeof path, "%s/manifest.json", folder);
+
+    return length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
+}
+
 static size_t case_count(const job *j)
 {
     return j->corpus ? j->manifest.case_count : j->recipe.case_count;
@@ -336,6 +345,9 @@ static int check_usage(int count, char **operands)
         program_fail("--case goes with cases, not with two tensor files");
     if (wanted == 2 && !is_pair && !is_folder(operands[1]))
         program_fail("%s: a folder of outputs was expected", operands[1]);
+    if (wanted == 2 && !is_pair && is_corpus(operands[1]))
+        program_fail("%s: a corpus, whose goldens would judge themselves; outputs were expected",
+                     operands[1]);
     return is_pair;
 }
 

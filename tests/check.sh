@@ -69,6 +69,7 @@ expect 1 '4 cases: 3 hold, 1 fail' corpus outputs
 rm outputs/*
 expect 1 '4 cases: 0 hold, 4 fail' corpus outputs
 refuses 'a folder of outputs was expected' corpus nowhere
+refuses 'goldens would judge themselves' corpus corpus
 fresh
 head -c 100 "corpus/$bf16.out.safetensors" >"outputs/$bf16.out.safetensors"
 expect 1 '1 fail' corpus outputs
