@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += libvdit-core.la
 libvdit_core_la_SOURCES = \
 	%D%/attention/call.c \
+	%D%/attention/edit.c \
 	%D%/attention/fast.c \
 	%D%/attention/head.c \
 	%D%/attention/head.h \
@@ -19,6 +20,8 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/special.h \
 	%D%/attention/stream.c \
 	%D%/attention/stream.h \
+	%D%/attention/walk.c \
+	%D%/attention/walk.h \
 	%D%/attention/weigh.c \
 	%D%/attention/weigh.h \
 	%D%/backend/backend.c \
@@ -136,6 +139,7 @@ vditincludedir = $(includedir)/vdit
 vditinclude_HEADERS = \
 	%D%/vdit/api.h \
 	%D%/vdit/attention.h \
+	%D%/vdit/edit.h \
 	%D%/vdit/backend.h \
 	%D%/vdit/file.h \
 	%D%/vdit/golden.h \

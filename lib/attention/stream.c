@@ -178,10 +178,18 @@ static void stream_panel(vdit_stream *stream, size_t p, size_t t)
             rescale(stream, p, lane, stream->most[at + lane]);
     head->kernel->exp2_sum(vdit_tile_keys(head, t), stream->top + at, stream->s, stream->sum + at,
                            stream->square + at);
-    add_values(stream, p, t);
 }
 
 void vdit_stream_run(vdit_stream *stream)
+{
+    for (size_t t = 0; t < stream->head->tiles; t++)
+        for (size_t p = 0; p < stream->panels; p++) {
+            stream_panel(stream, p, t);
+            add_values(stream, p, t);
+        }
+}
+
+void vdit_stream_sums(vdit_stream *stream)
 {
     for (size_t t = 0; t < stream->head->tiles; t++)
         for (size_t p = 0; p < stream->panels; p++)

@@ -43,6 +43,9 @@ void vdit_stream_load(vdit_stream *stream, size_t first, size_t rows);
 /* Streams the block over all keys: o, top, most, sum, square. */
 void vdit_stream_run(vdit_stream *stream);
 
+/* The same without the values: o is left alone. */
+void vdit_stream_sums(vdit_stream *stream);
+
 /* Out: s, the logits of panel p on tile t in units of log 2; most is raised to their maximum. */
 void vdit_stream_logits(vdit_stream *stream, size_t p, size_t t);
 
