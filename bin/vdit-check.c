@@ -171,7 +171,7 @@ static void judge_file(job *j, vdit_case_finding *f, const vdit_golden *golden, 
     program_check(j->run);
     for (size_t i = 0; i < count; i++) {
         list[i].name = vdit_file_name(file, i);
-        list[i].tensor = *vdit_file_tensor(file, i);
+        list[i].tensor = vdit_golden_logical(golden, list[i].name, vdit_file_tensor(file, i));
     }
     vdit_case_judge(j->run, f, golden, j->contract, list, count);
     vdit_file_close(file);

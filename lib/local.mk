@@ -95,6 +95,8 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/judge_guess.c \
 	%D%/golden/judge_measure.c \
 	%D%/golden/judge_ratio.c \
+	%D%/golden/layout.c \
+	%D%/golden/layout.h \
 	%D%/golden/make.c \
 	%D%/golden/maker.c \
 	%D%/golden/maker.h \

@@ -63,6 +63,10 @@ check_PROGRAMS += %D%/test_golden_family
 %C%_test_golden_family_SOURCES = %D%/test_golden_family.c
 %C%_test_golden_family_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_golden_layout
+%C%_test_golden_layout_SOURCES = %D%/test_golden_layout.c $(FILE_SUPPORT)
+%C%_test_golden_layout_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_golden_meaning
 %C%_test_golden_meaning_SOURCES = %D%/test_golden_meaning.c
 %C%_test_golden_meaning_LDADD = $(TEST_LIBS)

@@ -43,6 +43,16 @@ def one_dtype(*tensors):
     return tuple(None if x is None else x.float() for x in tensors)
 
 
+def operands(case, layout):
+    """q, k and v as [B, H, N, width], whatever the file's layout: strides, no copies."""
+    if layout == "BN3HD":
+        case["q"], case["k"], case["v"] = case.pop("qkv").permute(2, 0, 3, 1, 4)
+    elif layout == "BNHD":
+        for name in "qkv":
+            case[name] = case[name].transpose(1, 2)
+    return case
+
+
 def attention(case, scale):
     """o [B, H, R, dv] for the query rows that the case lists, or for all of them."""
     q, k, v = one_dtype(case["q"], case["k"], case["v"])
@@ -69,10 +79,11 @@ def attention(case, scale):
     return torch.cat(parts)
 
 
-def compute(op, case, scale):
+def compute(op, case, scale, layout):
     """The output tensor of one case, and its name."""
     if op == "attention":
-        return "o", attention(case, scale)
+        o = attention(operands(case, layout), scale)
+        return "o", o if layout == "BHND" else o.transpose(1, 2)
     if op == "linear":
         return "y", F.linear(*one_dtype(case["x"], case["w"], case.get("b")))
     if op == "matmul":
@@ -91,7 +102,7 @@ def run(arguments, source, target, out_dtype=None):
     scale = float(metadata["scale"]) if "scale" in metadata else None
     path = PATHS[arguments.path] if op == "attention" else None
     with torch.no_grad(), sdpa_kernel(path) if path else contextlib.nullcontext():
-        name, output = compute(op, case, scale)
+        name, output = compute(op, case, scale, metadata.get("layout", "BHND"))
     if out_dtype:
         output = output.to(DTYPES[out_dtype])
     save_file({name: output.cpu().contiguous()}, target + ".part")

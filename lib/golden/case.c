@@ -217,13 +217,24 @@ static vdit_status check_scale(vdit_run *run, const vdit_case *c, const char *wh
     return VDIT_OK;
 }
 
+/* q, k and v are slices of one tensor. */
+static vdit_status check_layout(vdit_run *run, const vdit_case *c, const char *where)
+{
+    if (c->axes == VDIT_AXES_BN3HD && (c->Nq != c->Nk || c->d != c->dv))
+        return vdit_run_fail(run, VDIT_ERR_FORMAT,
+                             "%s: layout BN3HD needs Nq = Nk and dv = d, not %zu, %zu and %zu, %zu",
+                             where, c->Nq, c->Nk, c->dv, c->d);
+    return VDIT_OK;
+}
+
 vdit_status vdit_case_check(vdit_run *run, const vdit_case *c, const char *where)
 {
     if ((c->family->ops >> c->op & 1) == 0)
         return vdit_run_fail(run, VDIT_ERR_FORMAT, "%s: family %s is not one of %s", where,
                              c->family->name, operators[c->op]);
     if (c->op == VDIT_OP_ATTENTION &&
-        (check_lengths(run, c, where) != VDIT_OK || check_scale(run, c, where) != VDIT_OK))
+        (check_lengths(run, c, where) != VDIT_OK || check_scale(run, c, where) != VDIT_OK ||
+         check_layout(run, c, where) != VDIT_OK))
         return vdit_run_status(run);
     return check_size(run, c, where);
 }

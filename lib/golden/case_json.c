@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "golden/case.h"
+#include "golden/layout.h"
 
 #define BIT(op)   (1u << (op))
 #define ATTENTION BIT(VDIT_OP_ATTENTION)
@@ -108,6 +109,13 @@ static vdit_status read_mask(reader *r, json_t *value)
     return expected(r, "none, bool-random, float-random or window");
 }
 
+static vdit_status read_layout(reader *r, json_t *value)
+{
+    if (!json_is_string(value) || !vdit_axes_find(&r->c->axes, json_string_value(value)))
+        return expected(r, "BHND, BNHD or BN3HD");
+    return VDIT_OK;
+}
+
 static vdit_status read_rows(reader *r, json_t *value)
 {
     json_t *every = json_object_get(value, "every"), *count = json_object_get(value, "count");
@@ -168,6 +176,7 @@ static const key keys[] = {
     {"N", PRODUCTS | ELEMENTS, PRODUCTS | ELEMENTS, NULL, offsetof(vdit_case, N)},
     {"bias", BIT(VDIT_OP_LINEAR), 0, read_bias, 0},
     {"scale", ATTENTION, 0, read_scale, 0},
+    {"layout", ATTENTION, 0, read_layout, 0},
     {"mask", ATTENTION, 0, read_mask, 0},
     {"window", ATTENTION, 0, NULL, offsetof(vdit_case, window)},
     {"key_length", ATTENTION, 0, read_key_length, 0},
@@ -239,6 +248,8 @@ vdit_status vdit_case_read(vdit_run *run, vdit_case *c, json_t *object, const ch
 static void write_attention(vdit_text *text, const vdit_case *c)
 {
     vdit_text_print(text, ", \"scale\": \"%a\"", c->scale);
+    if (c->axes != VDIT_AXES_BHND)
+        vdit_text_print(text, ", \"layout\": \"%s\"", vdit_axes_name(c->axes));
     if (c->mask != VDIT_MASK_NONE)
         vdit_text_print(text, ", \"mask\": \"%s\"", masks[c->mask]);
     if (c->row_every != 0)

@@ -1,6 +1,7 @@
 /* compute.c - the outputs of a case, by any backend, and their sigma. */
 #include <string.h>
 #include "golden/bound.h"
+#include "golden/layout.h"
 
 /* The names of the main output and of its sigma. */
 static const struct {
@@ -40,7 +41,7 @@ static vdit_status apply_attention(vdit_run *run, vdit_named *outputs, size_t *c
 
     set_attention(&a, golden);
     output_shape(shape, &a);
-    if (vdit_tensor_new(run, &o, a.q->dtype, 4, shape) != VDIT_OK ||
+    if (vdit_layout_new_output(run, &o, a.q->dtype, shape, golden->axes) != VDIT_OK ||
         vdit_tensor_new(run, &lse, VDIT_F32, 3, shape) != VDIT_OK ||
         (contract && vdit_tensor_new(run, &sigma, VDIT_BF16, 4, shape) != VDIT_OK))
         return vdit_run_status(run);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "file/sha256.h"
 #include "golden/corpus.h"
+#include "golden/layout.h"
 
 void vdit_corpus_report(const vdit_corpus_options *options, vdit_case_event event, const char *name,
                         const char *text)
@@ -53,8 +54,11 @@ int vdit_corpus_forgive(vdit_run *run)
 int vdit_corpus_sums_hold(const vdit_golden *golden, const vdit_manifest_case *entry)
 {
     for (size_t i = 0; i < entry->tensor_count; i++) {
+        vdit_tensor t;
         char sum[65];
-        vdit_tensor_sha256(sum, vdit_golden_find(golden, entry->tensors[i].name));
+        if (!vdit_layout_find(&t, golden, entry->tensors[i].name))
+            return 0;
+        vdit_tensor_sha256(sum, &t);
         if (strcmp(sum, entry->tensors[i].sha256) != 0)
             return 0;
     }
@@ -112,7 +116,8 @@ vdit_status vdit_golden_open(vdit_run *run, vdit_golden *golden, const char *dir
     vdit_golden made = {.name = c->params.name,
                         .op = c->params.op,
                         .contract = c->params.contract,
-                        .scale = c->params.scale};
+                        .scale = c->params.scale,
+                        .axes = c->params.axes};
     char *in = vdit_path_join(run, directory, c->in);
     char *out = vdit_path_join(run, directory, c->out);
 
@@ -120,7 +125,8 @@ vdit_status vdit_golden_open(vdit_run *run, vdit_golden *golden, const char *dir
         open_part(run, &made.in, made.inputs, &made.input_count, VDIT_GOLDEN_INPUTS, in, c, 0) ==
             VDIT_OK &&
         open_part(run, &made.out, made.outputs, &made.output_count, VDIT_GOLDEN_OUTPUTS, out, c,
-                  1) == VDIT_OK)
+                  1) == VDIT_OK &&
+        vdit_layout_load(run, &made, in) == VDIT_OK)
         *golden = made;
     else
         vdit_golden_close(&made);

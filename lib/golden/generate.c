@@ -1,5 +1,6 @@
 /* generate.c - the input tensors of a case. */
 #include "golden/case.h"
+#include "golden/layout.h"
 #include "golden/maker.h"
 #include "golden/sides.h"
 
@@ -11,19 +12,28 @@ static const char *const names[VDIT_OPERATOR_COUNT][VDIT_MAKER_TENSORS] = {
     [VDIT_OP_LOG] = {"x"},
 };
 
-/* Out: t, the shape of random tensor number i of a case. */
+/* Out: t, the shape of random tensor number i of a plain operator. */
 static vdit_status new_input(vdit_run *run, vdit_tensor *t, const vdit_case *c, const vdit_maker *m,
                              int i)
 {
-    const size_t heads[] = {c->B, c->H, m->extent[i], m->width[i]};
+    const size_t shape[] = {m->extent[i], m->width[i]};
 
-    if (c->op == VDIT_OP_ATTENTION)
-        return vdit_tensor_new(run, t, c->dtype, 4, heads);
     if (c->op == VDIT_OP_EXP || c->op == VDIT_OP_LOG)
         return vdit_tensor_new(run, t, c->dtype, 1, &m->extent[i]);
     if (i == 2) /* the bias */
         return vdit_tensor_new(run, t, c->dtype, 1, &m->width[i]);
-    return vdit_tensor_new(run, t, c->dtype, 2, &heads[2]);
+    return vdit_tensor_new(run, t, c->dtype, 2, shape);
+}
+
+/* Out: t[m->tensors], not cleared. */
+static vdit_status new_inputs(vdit_run *run, vdit_tensor *t, const vdit_case *c,
+                              const vdit_maker *m)
+{
+    if (c->op == VDIT_OP_ATTENTION)
+        return vdit_layout_new(run, t, c);
+    for (int i = 0; i < m->tensors; i++)
+        new_input(run, &t[i], c, m, i);
+    return vdit_run_status(run);
 }
 
 static vdit_status add_input(vdit_run *run, vdit_golden *golden, const char *name,
@@ -50,19 +60,19 @@ static vdit_status add_sides(vdit_run *run, vdit_golden *golden, const vdit_case
 
 vdit_status vdit_golden_generate(vdit_run *run, vdit_golden *golden, const vdit_case *c)
 {
-    vdit_golden made = {.name = c->name, .op = c->op, .contract = c->contract, .scale = c->scale};
-    vdit_tensor rows = {0};
+    vdit_golden made = {
+        .name = c->name, .op = c->op, .contract = c->contract, .scale = c->scale, .axes = c->axes};
+    vdit_tensor t[VDIT_MAKER_TENSORS], rows = {0};
     vdit_maker m;
 
     if (c->op == VDIT_OP_ATTENTION && vdit_sides_rows(run, &rows, c) != VDIT_OK)
         return vdit_run_status(run);
     m = vdit_maker_of(c, rows.data, rows.shape[0]);
-    for (int i = 0; i < m.tensors; i++) {
-        vdit_tensor t;
-        if (new_input(run, &t, c, &m, i) != VDIT_OK || vdit_maker_fill(run, &t, &m, i) != VDIT_OK)
-            return vdit_run_status(run);
-        add_input(run, &made, names[c->op][i], &t);
-    }
+    if (new_inputs(run, t, c, &m) != VDIT_OK)
+        return vdit_run_status(run);
+    for (int i = 0; i < m.tensors; i++)
+        if (vdit_maker_fill(run, &t[i], &m, i) == VDIT_OK)
+            add_input(run, &made, names[c->op][i], &t[i]);
     if (add_sides(run, &made, c, &rows) == VDIT_OK)
         *golden = made;
     return vdit_run_status(run);

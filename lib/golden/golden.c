@@ -1,7 +1,7 @@
 /* golden.c - finding tensors of a golden, writing and closing its files. */
 #include <stdio.h>
 #include <string.h>
-#include <vdit/golden.h>
+#include "golden/layout.h"
 
 static const vdit_tensor *find(const vdit_named *list, size_t count, const char *name)
 {
@@ -25,14 +25,17 @@ vdit_status vdit_golden_write(vdit_run *run, const vdit_golden *golden, const ch
     const vdit_meta meta[] = {{"op", vdit_operator_name(golden->op)},
                               {"case", golden->name},
                               {"contract", golden->contract->name},
-                              {"scale", scale}};
-    size_t meta_count = golden->op == VDIT_OP_ATTENTION ? 4 : 3;
+                              {"scale", scale},
+                              {"layout", vdit_axes_name(golden->axes)}};
+    size_t meta_count = golden->op != VDIT_OP_ATTENTION ? 3 : golden->axes ? 5 : 4;
+    vdit_named stored[VDIT_GOLDEN_INPUTS + VDIT_GOLDEN_OUTPUTS];
 
     snprintf(scale, sizeof scale, "%.17g", golden->scale);
     if (in != NULL && vdit_run_status(run) == VDIT_OK)
-        vdit_safetensors_write(run, in, golden->inputs, golden->input_count, meta, meta_count);
+        vdit_safetensors_write(run, in, stored, vdit_layout_store(stored, golden, 0), meta,
+                               meta_count);
     if (out != NULL && vdit_run_status(run) == VDIT_OK)
-        vdit_safetensors_write(run, out, golden->outputs, golden->output_count, meta, 3);
+        vdit_safetensors_write(run, out, stored, vdit_layout_store(stored, golden, 1), meta, 3);
     return vdit_run_status(run);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "golden/case.h"
 #include "golden/corpus.h"
+#include "golden/layout.h"
 
 typedef struct making {
     vdit_run *run;
@@ -74,8 +75,9 @@ static int can_keep(making *m, const vdit_manifest_case *old, const vdit_manifes
 
     if (old == NULL || strcmp(m->old.library, PACKAGE_VERSION) != 0 ||
         old->params.op != entry->params.op || old->params.contract != entry->params.contract ||
-        !(old->params.scale == entry->params.scale) || strcmp(old->in, entry->in) != 0 ||
-        strcmp(old->out, entry->out) != 0 || !same_inputs(old, entry))
+        old->params.axes != entry->params.axes || !(old->params.scale == entry->params.scale) ||
+        strcmp(old->in, entry->in) != 0 || strcmp(old->out, entry->out) != 0 ||
+        !same_inputs(old, entry))
         return 0;
     if (vdit_golden_open(m->run, &golden, m->directory, old) != VDIT_OK) {
         vdit_corpus_forgive(m->run);
@@ -102,14 +104,19 @@ static vdit_status widen(vdit_run *run, vdit_tensor *t)
 {
     vdit_tensor wide;
     size_t count = vdit_tensor_count(t);
+    char *narrow;
 
     if (t->dtype != VDIT_BF16)
         return VDIT_OK;
     if (vdit_tensor_new(run, &wide, VDIT_F32, t->rank, t->shape) != VDIT_OK)
         return vdit_run_status(run);
-    for (size_t i = 0; i < count; i++) { /* tensors of a golden are dense */
+    narrow = vdit_run_alloc(run, count, 2);
+    if (narrow == NULL)
+        return vdit_run_status(run);
+    vdit_tensor_pack(narrow, t);
+    for (size_t i = 0; i < count; i++) {
         double value;
-        vdit_load_f64(&value, 1, (const char *)t->data + 2 * i, 1, VDIT_BF16);
+        vdit_load_f64(&value, 1, narrow + 2 * i, 1, VDIT_BF16);
         vdit_store_f64((char *)wide.data + 4 * i, VDIT_F32, value);
     }
     *t = wide;
@@ -138,16 +145,15 @@ static int lacks_npz(making *m, const vdit_manifest_case *entry)
     return in == NULL || out == NULL || !exists(in) || !exists(out);
 }
 
-static vdit_status write_npz(making *m, const vdit_named *tensors, size_t count, const char *name)
+static vdit_status write_npz(making *m, const vdit_golden *golden, int is_output, const char *name)
 {
-    vdit_named wide[VDIT_GOLDEN_INPUTS];
+    vdit_named wide[VDIT_GOLDEN_INPUTS + VDIT_GOLDEN_OUTPUTS];
+    size_t count = vdit_layout_store(wide, golden, is_output);
     char *path = npz_path(m, name);
 
-    for (size_t i = 0; i < count; i++) {
-        wide[i] = tensors[i];
+    for (size_t i = 0; i < count; i++)
         if (widen(m->run, &wide[i].tensor) != VDIT_OK)
             return vdit_run_status(m->run);
-    }
     if (path == NULL)
         return vdit_run_status(m->run);
     return vdit_npz_write(m->run, path, wide, count, 1);
@@ -160,8 +166,8 @@ static vdit_status compute_case(making *m, vdit_golden *golden, vdit_manifest_ca
         return vdit_run_status(m->run);
     vdit_manifest_add(entry, golden, 1);
     if (write_files(m, golden, entry) == VDIT_OK && m->options && m->options->npz) {
-        write_npz(m, golden->inputs, golden->input_count, entry->in);
-        write_npz(m, golden->outputs, golden->output_count, entry->out);
+        write_npz(m, golden, 0, entry->in);
+        write_npz(m, golden, 1, entry->out);
     }
     return vdit_run_status(m->run);
 }

@@ -26,6 +26,18 @@ vdit_maker vdit_maker_of(const vdit_case *c, const int64_t *rows, size_t row_cou
     return m;
 }
 
+/* Returns: where row i of head bh lies; elements of a row lie side by side in every layout. */
+static char *row_of(const vdit_tensor *t, const vdit_maker *m, size_t bh, size_t i)
+{
+    size_t index[] = {i, 0, i, 0};
+
+    if (m->c->op == VDIT_OP_ATTENTION) {
+        index[0] = bh / m->c->H;
+        index[1] = bh % m->c->H;
+    }
+    return vdit_tensor_at(t, index);
+}
+
 static void fill_rows(vdit_tensor *t, const vdit_maker *m, int tensor, double *row, size_t from,
                       size_t to)
 {
@@ -33,7 +45,7 @@ static void fill_rows(vdit_tensor *t, const vdit_maker *m, int tensor, double *r
     vdit_maker_row *make = vdit_family_rows(m->c->family, m->c->op);
 
     for (size_t r = from; r < to; r++) {
-        char *out = (char *)t->data + r * width * size;
+        char *out = row_of(t, m, r / m->extent[tensor], r % m->extent[tensor]);
         make(m, row, tensor, r / m->extent[tensor], r % m->extent[tensor]);
         for (size_t i = 0; i < width; i++)
             vdit_store_f64(out + i * size, t->dtype, row[i]);

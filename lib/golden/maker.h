@@ -55,7 +55,7 @@ vdit_maker vdit_maker_of(const vdit_case *c, const int64_t *rows, size_t row_cou
 
 /*
  * Makes a tensor, each element rounded once to its dtype.
- * Out: t, dense, whose last axis is the row. In: m, tensor. Returns: VDIT_OK, VDIT_ERR_MEMORY.
+ * Out: t, whose last axis is the row, dense. In: m, tensor. Returns: VDIT_OK, VDIT_ERR_MEMORY.
  */
 vdit_status vdit_maker_fill(vdit_run *run, vdit_tensor *t, const vdit_maker *m, int tensor);
 

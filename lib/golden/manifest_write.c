@@ -3,6 +3,7 @@
 #include <string.h>
 #include "file/sha256.h"
 #include "golden/case.h"
+#include "golden/layout.h"
 #include "golden/manifest.h"
 
 static const char *file_name(vdit_run *run, const char *name, const char *suffix)
@@ -26,8 +27,8 @@ vdit_status vdit_manifest_start(vdit_run *run, vdit_manifest_case *entry, const 
 
 void vdit_manifest_add(vdit_manifest_case *entry, const vdit_golden *golden, int outputs)
 {
-    const vdit_named *list = outputs ? golden->outputs : golden->inputs;
-    size_t count = outputs ? golden->output_count : golden->input_count;
+    vdit_named list[VDIT_GOLDEN_INPUTS + VDIT_GOLDEN_OUTPUTS];
+    size_t count = vdit_layout_store(list, golden, outputs);
 
     for (size_t i = 0; i < count; i++) {
         vdit_manifest_tensor *t = &entry->tensors[entry->tensor_count++];

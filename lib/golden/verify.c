@@ -5,6 +5,7 @@
 #include <string.h>
 #include "file/dense.h"
 #include "golden/corpus.h"
+#include "golden/layout.h"
 
 typedef struct verifying {
     vdit_run *run;
@@ -84,14 +85,19 @@ static void compare_values(verifying *v, const char *name, const vdit_manifest_c
           d.count, vdit_tensor_count(now), place, in_file, recomputed);
 }
 
-/* The scale that commands read from the file must be the case's. */
+/* The scale and the layout that commands read from the file must be the case's. */
 static void compare_meta(verifying *v, const vdit_golden *file, const vdit_manifest_case *listed)
 {
     const char *scale = vdit_file_meta(file->in, "scale");
+    const char *layout = vdit_file_meta(file->in, "layout");
 
     if (file->op == VDIT_OP_ATTENTION && (scale == NULL || !(strtod(scale, NULL) == file->scale)))
         fails(v, VDIT_CASE_DIFFERS, file->name, "%s: metadata \"scale\" is %.40s, expected %.17g",
               listed->in, scale ? scale : "missing", file->scale);
+    if (file->op == VDIT_OP_ATTENTION &&
+        strcmp(layout ? layout : "BHND", vdit_axes_name(file->axes)) != 0)
+        fails(v, VDIT_CASE_DIFFERS, file->name, "%s: metadata \"layout\" is %.40s, expected %s",
+              listed->in, layout ? layout : "missing", vdit_axes_name(file->axes));
 }
 
 static void verify_files(verifying *v, const vdit_golden *now, const vdit_manifest_case *listed)
@@ -108,10 +114,9 @@ static void verify_files(verifying *v, const vdit_golden *now, const vdit_manife
     compare_meta(v, &file, listed);
     for (size_t i = 0; i < listed->tensor_count; i++) {
         const char *tensor = listed->tensors[i].name;
-        const vdit_tensor *recomputed = vdit_golden_find(now, tensor);
-        if (recomputed != NULL)
-            compare_values(v, now->name, listed, tensor, vdit_golden_find(&file, tensor),
-                           recomputed);
+        vdit_tensor recomputed, held;
+        if (vdit_layout_find(&recomputed, now, tensor) && vdit_layout_find(&held, &file, tensor))
+            compare_values(v, now->name, listed, tensor, &held, &recomputed);
     }
     vdit_golden_close(&file);
 }

@@ -74,6 +74,13 @@ typedef enum vdit_mask_kind {
     VDIT_MASK_WINDOW        /* bool [1,1,Nq,Nk], a band around the diagonal */
 } vdit_mask_kind;
 
+/* How q, k, v and o of attention lie in files, and in memory that is generated. */
+typedef enum vdit_axes {
+    VDIT_AXES_BHND, /* [B,H,N,width] each */
+    VDIT_AXES_BNHD, /* [B,N,H,width] each */
+    VDIT_AXES_BN3HD /* q, k and v are slices of one qkv [B,N,3,H,d]; o is [B,N,H,d] */
+} vdit_axes;
+
 /* One case of a recipe, lists expanded. */
 typedef struct vdit_case {
     const char *name; /* unique in its recipe, safe as a file name */
@@ -86,6 +93,7 @@ typedef struct vdit_case {
     size_t M, K, N; /* linear x [M,K], w [N,K]; matmul a [M,K], b [K,N]; exp, log x [N] */
     int bias;       /* linear: 1 with b [N] */
     double scale;   /* attention */
+    vdit_axes axes; /* attention */
     vdit_mask_kind mask;
     size_t window;             /* VDIT_MASK_WINDOW: keys on each side */
     const int64_t *key_length; /* NULL or [B] */
@@ -129,7 +137,8 @@ typedef struct vdit_golden {
     const char *name;
     vdit_operator op;
     const vdit_contract *contract;
-    double scale; /* attention */
+    double scale;   /* attention */
+    vdit_axes axes; /* attention: how the files have it; the tensors below are [B,H,N,width] */
     size_t input_count, output_count;
     vdit_named inputs[VDIT_GOLDEN_INPUTS];   /* in the order of vdit_operator's comments */
     vdit_named outputs[VDIT_GOLDEN_OUTPUTS]; /* the same */
@@ -138,6 +147,13 @@ typedef struct vdit_golden {
 
 /* Returns: the input or output of that name, or NULL. */
 VDIT_API const vdit_tensor *vdit_golden_find(const vdit_golden *golden, const char *name);
+
+/*
+ * Returns: a tensor that a file holds under that name, as the golden's layout has it, seen as
+ * [B,H,N,width]; any other tensor as it is. In: golden, name, stored.
+ */
+VDIT_API vdit_tensor vdit_golden_logical(const vdit_golden *golden, const char *name,
+                                         const vdit_tensor *stored);
 
 /*
  * Generates the inputs of a case; no outputs yet. Bits do not depend on threads or machine.
