@@ -14,7 +14,7 @@
 typedef struct attend_settings {
     const char *q, *k, *v, *mask, *key_length, *rows;
     const char *output, *lse, *map;
-    const char *backend, *dtype, *layout;
+    const char *backend, *plugin, *dtype, *layout;
     double scale; /* NAN: not given */
     int threads, estimate, json;
 } attend_settings;

@@ -69,7 +69,7 @@ static double try_rows(attend_job *job, size_t count)
     trial.o = &o;
     trial.lse = trial.map = NULL;
     start = program_seconds();
-    job->backend->attention(run, &trial);
+    vdit_backend_attention(run, job->backend, &trial);
     program_check(run);
     seconds = program_seconds() - start;
     *vdit_run_counters(run) = before;

@@ -47,10 +47,12 @@ int check_command_run(vdit_run *run, const check_command *command, const char *i
 /* How results are printed: a table, or one JSON object at the end. */
 typedef struct check_printer {
     int is_json;
-    const char *noun; /* "case" or "tensor" */
-    size_t width;     /* the longest name */
-    size_t count;     /* lines printed */
-    void *cases;      /* JSON so far */
+    const char *noun;       /* "case" or "tensor" */
+    size_t width;           /* the longest name */
+    size_t count;           /* lines printed */
+    void *cases;            /* JSON so far */
+    size_t fell_back;       /* cases of operators that the backend lacks, which are not judged */
+    unsigned fell_back_ops; /* bit 1 << op is set for each of these operators */
 } check_printer;
 
 /* Prints a case; waiver is NULL or what covers its failure. */

@@ -167,6 +167,17 @@ void check_print(check_printer *printer, const vdit_case_finding *finding,
     fflush(stdout);
 }
 
+static json_t *fell_back_json(const check_printer *printer)
+{
+    json_t *list = json_array();
+
+    for (int op = 0; op < VDIT_OPERATOR_COUNT; op++)
+        if (printer->fell_back_ops >> op & 1 &&
+            json_array_append_new(list, json_string(vdit_operator_name((vdit_operator)op))) != 0)
+            program_fail("no memory");
+    return list;
+}
+
 static void total_json(check_printer *printer, const vdit_tally *tally)
 {
     const struct {
@@ -183,6 +194,8 @@ static void total_json(check_printer *printer, const vdit_tally *tally)
     add(object, "verdict", json_string(vdit_verdict_name(vdit_tally_verdict(tally))));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         add(object, counts[i].key, json_integer((json_int_t)counts[i].value));
+    add(object, "fell_back", json_integer((json_int_t)printer->fell_back));
+    add(object, "fell_back_operators", fell_back_json(printer));
     add(object, "cases", printer->cases ? printer->cases : json_array());
     text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     if (text == NULL)
@@ -190,6 +203,23 @@ static void total_json(check_printer *printer, const vdit_tally *tally)
     puts(text);
     free(text);
     json_decref(object);
+}
+
+static void fell_back_line(const check_printer *printer)
+{
+    const char *before = "";
+
+    if (printer->fell_back == 0)
+        return;
+    printf("%zu %s%s fell back on the reference and %s not judged; the backend has no ",
+           printer->fell_back, printer->noun, printer->fell_back == 1 ? "" : "s",
+           printer->fell_back == 1 ? "was" : "were");
+    for (int op = 0; op < VDIT_OPERATOR_COUNT; op++)
+        if (printer->fell_back_ops >> op & 1) {
+            printf("%s%s", before, vdit_operator_name((vdit_operator)op));
+            before = ", ";
+        }
+    printf("\n");
 }
 
 void check_print_total(check_printer *printer, const vdit_tally *tally)
@@ -205,4 +235,5 @@ void check_print_total(check_printer *printer, const vdit_tally *tally)
     if (tally->waived != 0)
         printf(", %zu waived", tally->waived);
     printf("\n");
+    fell_back_line(printer);
 }

@@ -2,6 +2,7 @@
 # takes libvdit-core.la in place of libvdit.la.
 noinst_LTLIBRARIES += libprogram.la
 libprogram_la_SOURCES = \
+	%D%/plugin.c \
 	%D%/program.c \
 	%D%/program.h \
 	%D%/progress.c

@@ -8,7 +8,7 @@
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
-#include <vdit/tensor.h>
+#include <vdit/backend.h>
 
 #if defined(__GNUC__)
 #define PROGRAM_NORETURN __attribute__((noreturn))
@@ -94,6 +94,13 @@ char *program_time_text(char *text, size_t size, double seconds);
 
 /* Returns: the physical memory of this machine in bytes, 0 if unknown. */
 double program_memory(void);
+
+/*
+ * Loads a plugin. In: spec, FILE or FILE:NAME. It stays loaded until the program ends: threads that a
+ * plugin's own libraries started may outlive every call.
+ * Returns: the backend; fails if there is none.
+ */
+const vdit_backend *program_plugin(vdit_run *run, const char *spec);
 
 /*
  * Finds a data file. argument is a path if it names a file or folder or holds a slash; else

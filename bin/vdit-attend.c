@@ -6,11 +6,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <vdit/golden.h>
 
 #define LONG_FLOPS   2e11 /* a call beyond this is estimated first: some seconds on any machine */
 #define LONG_SECONDS 5    /* an estimate beyond this is stated */
 
-static attend_settings set = {.backend = "reference", .layout = "BHND", .scale = NAN};
+static attend_settings set = {.layout = "BHND", .scale = NAN};
 
 static const program_option options[] = {
     {"q", 'q', "FILE[:NAME]", "queries: [N,d], [H,N,d] or [B,H,N,d]", program_read_text, &set.q},
@@ -20,6 +21,8 @@ static const program_option options[] = {
     {"lse", 0, "FILE", "write the log-sum-exp of each row, lse", program_read_text, &set.lse},
     {"map", 0, "FILE", "write the attention map of the rows, map", program_read_text, &set.map},
     {"backend", 'b', "NAME", "reference (default) or fast", program_read_text, &set.backend},
+    {"plugin", 'p', "FILE[:NAME]", "a backend of a shared object, vdit-backend(3)",
+     program_read_text, &set.plugin},
     {"dtype", 0, "f32|bf16|f16", "dtype of o (default: that of q)", program_read_text, &set.dtype},
     {"scale", 's', "S", "factor of the logits (default: 1/sqrt(d))", program_read_double,
      &set.scale},
@@ -48,16 +51,26 @@ static const program self = {
 
 static void choose_backend(attend_job *job)
 {
+    const char *name = set.backend ? set.backend : "reference";
     char names[256] = "";
     const vdit_backend *b;
+
+    if (set.plugin != NULL && set.backend != NULL)
+        program_fail("--plugin and --backend exclude each other");
+    if (set.plugin != NULL) {
+        job->backend = program_plugin(job->run, set.plugin);
+        if (!vdit_golden_offers(job->backend, VDIT_OP_ATTENTION))
+            program_say("backend %s has no attention; the reference computes", job->backend->name);
+        return;
+    }
 
     for (size_t i = 0; (b = vdit_backend_at(i)) != NULL; i++) {
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", b->name);
     }
-    job->backend = vdit_backend_find(set.backend);
-    if (job->backend == NULL || job->backend->attention == NULL)
-        program_fail("--backend: '%s' is none of %s", set.backend, names);
+    job->backend = vdit_backend_find(name);
+    if (job->backend == NULL)
+        program_fail("--backend: '%s' is none of %s", name, names);
 }
 
 /* Checks the words of the command line that need no file. */
@@ -161,7 +174,7 @@ static double compute(attend_job *job)
 
     program_progress(job->run); /* anew: the trial has used up its bar */
     attend_outputs_make(job);
-    job->backend->attention(job->run, &job->call);
+    vdit_backend_attention(job->run, job->backend, &job->call);
     program_check(job->run);
     program_progress_clear();
     return program_seconds() - start;

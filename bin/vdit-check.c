@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static struct {
-    const char *command, *backend, *contract, *pattern, *waivers, *sigma;
+    const char *command, *backend, *plugin, *contract, *pattern, *waivers, *sigma;
     int is_json, threads;
 } options;
 
@@ -18,6 +18,8 @@ static const program_option option_table[] = {
      program_read_text, &options.command},
     {"backend", 'b', "NAME", "judge a backend of the library: reference or fast", program_read_text,
      &options.backend},
+    {"plugin", 'p', "FILE[:NAME]", "judge a backend of a shared object, vdit-backend(3)",
+     program_read_text, &options.plugin},
     {"contract", 'c', "NAME", "judge by this contract, not by the case's own", program_read_text,
      &options.contract},
     {"sigma", 's', "FILE:NAME", "sigma of EXPECTED, for two tensor files", program_read_text,
@@ -35,7 +37,8 @@ static const program self = {
     "vdit-check",
     "Says whether the differences of an attention backend are normal.",
     "[OPTION...] CORPUS OUTPUTS\n[OPTION...] --exec COMMAND RECIPE|CORPUS\n"
-    "[OPTION...] --backend NAME RECIPE|CORPUS\n[OPTION...] EXPECTED ACTUAL",
+    "[OPTION...] --backend NAME RECIPE|CORPUS\n[OPTION...] --plugin FILE[:NAME] RECIPE|CORPUS\n"
+    "[OPTION...] EXPECTED ACTUAL",
     option_table,
 };
 
@@ -186,13 +189,16 @@ static void judge_folder(job *j, vdit_case_finding *f, const vdit_golden *golden
     judge_file(j, f, golden, path);
 }
 
+/* What a backend refuses is a failure of the case; without memory, or interrupted, nothing is judged. */
 static void judge_backend(job *j, vdit_case_finding *f, const vdit_golden *golden)
 {
     vdit_named outputs[VDIT_GOLDEN_OUTPUTS];
     size_t count = 0;
+    vdit_status status = vdit_golden_apply(j->run, outputs, &count, golden, j->backend, NULL);
 
-    if (vdit_golden_apply(j->run, outputs, &count, golden, j->backend, NULL) ==
-        VDIT_ERR_UNSUPPORTED) {
+    if (status == VDIT_ERR_MEMORY || status == VDIT_ERR_CANCELLED)
+        return;
+    if (status != VDIT_OK) {
         snprintf(f->reason, sizeof f->reason, "%s", vdit_run_message(j->run));
         vdit_run_clear(j->run);
         return;
@@ -243,6 +249,18 @@ static void judge_case(job *j, size_t i)
     vdit_run_release(j->run, mark);
 }
 
+/* The reference against itself would say nothing of the backend. */
+static int falls_back(job *j, size_t i)
+{
+    vdit_operator op = case_at(j, i)->op;
+
+    if (j->backend == NULL || vdit_golden_offers(j->backend, op))
+        return 0;
+    j->printer.fell_back_ops |= 1U << op;
+    j->printer.fell_back++;
+    return 1;
+}
+
 static void judge_cases(job *j, const char *argument)
 {
     size_t selected, done = 0;
@@ -254,7 +272,8 @@ static void judge_cases(job *j, const char *argument)
             continue;
         vdit_run_progress(j->run, "cases", (double)done++, (double)selected);
         program_check(j->run);
-        judge_case(j, i);
+        if (!falls_back(j, i))
+            judge_case(j, i);
     }
 }
 
@@ -332,10 +351,11 @@ static void judge_files(job *j, const char *expected_spec, const char *actual_sp
 /* What the options and operands ask for; fails if they do not fit. Returns: 1 for two files. */
 static int check_usage(int count, char **operands)
 {
-    int wanted = options.command || options.backend ? 1 : 2, is_pair;
+    int callees = (options.command != NULL) + (options.backend != NULL) + (options.plugin != NULL);
+    int wanted = callees ? 1 : 2, is_pair;
 
-    if (options.command != NULL && options.backend != NULL)
-        program_fail("--exec and --backend exclude each other");
+    if (callees > 1)
+        program_fail("--exec, --backend and --plugin exclude each other");
     if (count != wanted)
         program_fail("%d operands where %d were expected; see vdit-check --help", count, wanted);
     is_pair = wanted == 2 && !is_folder(operands[0]) && !is_folder(operands[1]);
@@ -368,6 +388,8 @@ static void set_up(job *j)
         if (j->backend == NULL)
             program_fail("--backend: no backend is called '%s'", options.backend);
     }
+    if (options.plugin != NULL)
+        j->backend = program_plugin(j->run, options.plugin);
     if (options.waivers != NULL)
         check_waivers_read(j->run, &j->waivers, options.waivers);
     if (options.command != NULL)

@@ -25,8 +25,11 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/weigh.c \
 	%D%/attention/weigh.h \
 	%D%/backend/backend.c \
+	%D%/backend/call.c \
 	%D%/backend/fast.c \
 	%D%/backend/fast.h \
+	%D%/backend/known.h \
+	%D%/backend/plugin.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \
 	%D%/base/parallel.c \

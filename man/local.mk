@@ -1,12 +1,12 @@
 dist_man_MANS += \
 	%D%/vdit-attend.1 \
+	%D%/vdit-backend.3 \
 	%D%/vdit-check.1 \
 	%D%/vdit-corpus.5 \
 	%D%/vdit-golden.1 \
 	%D%/vdit-recipe.5 \
 	%D%/vdit.7 \
 	%D%/vdit_attention.3 \
-	%D%/vdit_backend.3 \
 	%D%/vdit_file.3 \
 	%D%/vdit_golden.3 \
 	%D%/vdit_judge.3 \

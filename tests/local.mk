@@ -95,7 +95,7 @@ check_PROGRAMS += %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_safetensors
 %C%_fuzz_npz_LDADD = libvdit-core.la
 %C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(FUZZ_REPLAY)
 %C%_fuzz_safetensors_LDADD = libvdit-core.la
-EXTRA_DIST += %D%/exact_attention.py
+EXTRA_DIST += %D%/exact_attention.py %D%/plugin_odd.c
 EXTRA_DIST += %D%/files %D%/fuzz-seeds %D%/fuzz.sh
 
 if HAVE_MPFR
@@ -215,6 +215,7 @@ dist_check_SCRIPTS += \
 	%D%/house.sh \
 	%D%/manlint.sh \
 	%D%/options.sh \
+	%D%/plugin.sh \
 	%D%/snippets.sh
 EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh %D%/totals.awk
 

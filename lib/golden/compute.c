@@ -1,5 +1,6 @@
 /* compute.c - the outputs of a case, by any backend, and their sigma. */
 #include <string.h>
+#include "backend/known.h"
 #include "golden/bound.h"
 #include "golden/layout.h"
 
@@ -31,6 +32,15 @@ static void output_shape(size_t shape[4], const vdit_attention *a)
     shape[3] = a->v->shape[3];
 }
 
+/*
+ * Sets all bits of a new output, whose memory is dense in some order of axes: a NaN in each float type.
+ * What a backend leaves out must not be judged by what happened to lie there.
+ */
+static void blank(vdit_tensor *t)
+{
+    memset(t->data, 0xff, vdit_tensor_count(t) * vdit_dtype_size(t->dtype));
+}
+
 static vdit_status apply_attention(vdit_run *run, vdit_named *outputs, size_t *count,
                                    const vdit_golden *golden, const vdit_backend *backend,
                                    const vdit_contract *contract)
@@ -45,13 +55,15 @@ static vdit_status apply_attention(vdit_run *run, vdit_named *outputs, size_t *c
         vdit_tensor_new(run, &lse, VDIT_F32, 3, shape) != VDIT_OK ||
         (contract && vdit_tensor_new(run, &sigma, VDIT_BF16, 4, shape) != VDIT_OK))
         return vdit_run_status(run);
+    blank(&o);
+    blank(&lse);
     a.o = &o;
     a.lse = &lse;
     if (contract != NULL) {
         a.sigma = &sigma;
         a.noise = vdit_contract_noise(contract, a.k->shape[2]);
     }
-    if ((backend->attention ? backend->attention : vdit_attention_reference)(run, &a) != VDIT_OK)
+    if (vdit_backend_attention(run, backend, &a) != VDIT_OK)
         return vdit_run_status(run);
     outputs[0] = (vdit_named){"o", o};
     outputs[1] = (vdit_named){"lse", lse};
@@ -72,16 +84,16 @@ static vdit_status compute_plain(vdit_run *run, vdit_tensor *y, const vdit_golde
         shape[1] = second->shape[1];
     if (vdit_tensor_new(run, y, x->dtype, x->rank, shape) != VDIT_OK)
         return vdit_run_status(run);
+    blank(y);
     switch (golden->op) {
     case VDIT_OP_LINEAR:
-        return (b->linear ? b->linear : vdit_linear)(run, y, x, second,
-                                                     vdit_golden_find(golden, "b"));
+        return vdit_backend_linear(run, b, y, x, second, vdit_golden_find(golden, "b"));
     case VDIT_OP_MATMUL:
-        return (b->matmul ? b->matmul : vdit_matmul)(run, y, x, second);
+        return vdit_backend_matmul(run, b, y, x, second);
     case VDIT_OP_EXP:
-        return (b->exp ? b->exp : vdit_exp)(run, y, x);
+        return vdit_backend_exp(run, b, y, x);
     default:
-        return (b->log ? b->log : vdit_log)(run, y, x);
+        return vdit_backend_log(run, b, y, x);
     }
 }
 
@@ -113,6 +125,24 @@ vdit_status vdit_golden_apply(vdit_run *run, vdit_named outputs[VDIT_GOLDEN_OUTP
     if (contract != NULL)
         outputs[(*count)++] = (vdit_named){names[golden->op].sigma, sigma};
     return VDIT_OK;
+}
+
+int vdit_golden_offers(const vdit_backend *backend, vdit_operator op)
+{
+    vdit_backend known = vdit_backend_known(backend);
+
+    switch (op) {
+    case VDIT_OP_ATTENTION:
+        return known.attention != NULL;
+    case VDIT_OP_LINEAR:
+        return known.linear != NULL;
+    case VDIT_OP_MATMUL:
+        return known.matmul != NULL;
+    case VDIT_OP_EXP:
+        return known.exp != NULL;
+    default:
+        return known.log != NULL;
+    }
 }
 
 vdit_status vdit_golden_compute(vdit_run *run, vdit_golden *golden)

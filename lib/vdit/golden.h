@@ -168,7 +168,8 @@ VDIT_API vdit_status vdit_golden_generate(vdit_run *run, vdit_golden *golden, co
 VDIT_API vdit_status vdit_golden_compute(vdit_run *run, vdit_golden *golden);
 
 /*
- * Lets any backend compute outputs from the golden's inputs. Output dtypes are those of the inputs.
+ * Lets any backend compute outputs from the golden's inputs. Output dtypes are those of the inputs;
+ * an element that the backend does not write is a NaN.
  * Out: outputs, count: the main output, lse (attention), and, last, sigma if contract is not NULL.
  * In: golden, backend (an operator that it lacks falls back on the reference), contract.
  * Returns: VDIT_OK or the failure.
@@ -176,6 +177,9 @@ VDIT_API vdit_status vdit_golden_compute(vdit_run *run, vdit_golden *golden);
 VDIT_API vdit_status vdit_golden_apply(vdit_run *run, vdit_named outputs[VDIT_GOLDEN_OUTPUTS],
                                        size_t *count, const vdit_golden *golden,
                                        const vdit_backend *backend, const vdit_contract *contract);
+
+/* Returns: 1 if the backend computes op itself, 0 if it falls back on the reference. */
+VDIT_API int vdit_golden_offers(const vdit_backend *backend, vdit_operator op);
 
 /*
  * Sigma of the main output under another contract than the golden's own.

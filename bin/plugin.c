@@ -1,0 +1,23 @@
+/* plugin.c - a backend from FILE[:NAME] of the command line. */
+#include "program.h"
+#include <string.h>
+#include <unistd.h>
+
+const vdit_backend *program_plugin(vdit_run *run, const char *spec)
+{
+    const char *colon = access(spec, F_OK) == 0 ? NULL : strrchr(spec, ':');
+    size_t length = colon == NULL ? strlen(spec) : (size_t)(colon - spec);
+    char *path = vdit_run_alloc(run, length + 1, 1);
+    const vdit_backend *backend;
+    vdit_loaded loaded;
+
+    program_check(run);
+    memcpy(path, spec, length);
+    path[length] = '\0';
+    vdit_plugin_load(run, &loaded, path);
+    program_check(run);
+    backend = vdit_plugin_find(run, &loaded, colon == NULL ? NULL : colon + 1);
+    if (backend == NULL)
+        program_fail("%s: %s", path, vdit_run_message(run));
+    return backend;
+}
