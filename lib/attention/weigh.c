@@ -43,6 +43,15 @@ INLINE double two_sum(double a, double b, double *rest)
     return sum;
 }
 
+/* The same for |a| >= |b| or a = 0 (Dekker). */
+INLINE double fast_two_sum(double a, double b, double *rest)
+{
+    double sum = a + b;
+
+    *rest = b - (sum - a);
+    return sum;
+}
+
 /* The upper 26 bits of a. */
 INLINE double split(double a)
 {
@@ -110,37 +119,69 @@ INLINE void exp_pair(int fused, double y, double rest, double *high, double *low
     q = multiply_add(fused, q, r, 0x1.1111111111111p-7);                /* 1/5! */
     q = multiply_add(fused, q, r, 0x1.5555555555555p-5);                /* 1/4! */
     q = multiply_add(fused, q, r, 0x1.5555555555555p-3) * (square * r); /* 1/3! */
-    sum = two_sum(1, r, &e1);
-    sum = two_sum(sum, 0.5 * square, &e2);
-    sum = two_sum(sum, q, &e3);
+    sum = fast_two_sum(1, r, &e1); /* |r| < 0.35, and each term is smaller than the one before */
+    sum = fast_two_sum(sum, 0.5 * square, &e2);
+    sum = fast_two_sum(sum, q, &e3);
     tail = ((e1 + e2) + e3) + (r_low + (0.5 * square_low + r * r_low));
-    sum = two_sum(sum, tail, &e1);
+    sum = fast_two_sum(sum, tail, &e1);
     *high = y > LEAST ? sum * power : 0;
     *low = y > LEAST ? e1 * power : 0;
 }
 
-INLINE void weigh_body(int fused, size_t keys, size_t lanes, double scale, const double *mask,
-                       const double *top, double *restrict high, double *restrict low,
-                       double *restrict sum_high, double *restrict sum_low, double *restrict square)
-{
-    for (size_t j = 0; j < keys; j++, high += lanes, low += lanes) {
-        SIMD for (size_t i = 0; i < lanes; i++)
-        {
-            double rest, e, s = two_product(fused, scale, high[i], &rest);
+/* Lanes that go through all keys together, their sums in registers. */
+#define WIDTH 8
 
-            rest += scale * low[i];
-            if (mask != NULL) {
+/*
+ * The keys for width <= WIDTH lanes. masked is a constant of each call: a mask that is read under a
+ * condition becomes a masked load, and one from address 0 costs a trap in microcode each time.
+ */
+INLINE void weigh_lanes(int fused, int masked, size_t width, size_t keys, size_t lanes,
+                        double scale, const double *restrict mask, const double *restrict top,
+                        double *restrict high, double *restrict low, double *restrict sum_high,
+                        double *restrict sum_low, double *restrict square)
+{
+    double sum[WIDTH] = {0}, rests[WIDTH] = {0}, squares[WIDTH] = {0};
+
+    for (size_t j = 0; j < keys; j++) {
+        double *p_high = high + j * lanes, *p_low = low + j * lanes;
+
+        SIMD for (size_t i = 0; i < width; i++)
+        {
+            double rest, e, s = two_product(fused, scale, p_high[i], &rest);
+
+            rest += scale * p_low[i];
+            if (masked) {
                 s = two_sum(s, mask[j * lanes + i], &e);
                 rest += e;
             }
             s = two_sum(s, -top[i], &e);
             rest += e;
-            exp_pair(fused, s, rest, &high[i], &low[i]);
-            sum_high[i] = two_sum(sum_high[i], high[i], &e);
-            sum_low[i] += e + low[i];
-            square[i] += high[i] * high[i];
+            exp_pair(fused, s, rest, &p_high[i], &p_low[i]);
+            sum[i] = two_sum(sum[i], p_high[i], &e);
+            rests[i] += e + p_low[i];
+            squares[i] += p_high[i] * p_high[i];
         }
     }
+    for (size_t i = 0; i < width; i++) {
+        double e;
+        sum_high[i] = two_sum(sum_high[i], sum[i], &e);
+        sum_low[i] += e + rests[i];
+        square[i] += squares[i];
+    }
+}
+
+INLINE void weigh_body(int fused, int masked, size_t keys, size_t lanes, double scale,
+                       const double *mask, const double *top, double *high, double *low,
+                       double *sum_high, double *sum_low, double *square)
+{
+    size_t i = 0;
+
+    for (; i + WIDTH <= lanes; i += WIDTH)
+        weigh_lanes(fused, masked, WIDTH, keys, lanes, scale, masked ? mask + i : NULL, top + i,
+                    high + i, low + i, sum_high + i, sum_low + i, square + i);
+    if (i < lanes)
+        weigh_lanes(fused, masked, lanes - i, keys, lanes, scale, masked ? mask + i : NULL, top + i,
+                    high + i, low + i, sum_high + i, sum_low + i, square + i);
 }
 
 #define CHAINS 8
@@ -199,7 +240,12 @@ INLINE void slice_body(size_t n, size_t lanes, int bits, const double *restrict 
                                       const double *top, double *high, double *low,                \
                                       double *sum_high, double *sum_low, double *square)           \
     {                                                                                              \
-        weigh_body(fused, keys, lanes, scale, mask, top, high, low, sum_high, sum_low, square);    \
+        if (mask != NULL)                                                                          \
+            weigh_body(fused, 1, keys, lanes, scale, mask, top, high, low, sum_high, sum_low,      \
+                       square);                                                                    \
+        else                                                                                       \
+            weigh_body(fused, 0, keys, lanes, scale, NULL, top, high, low, sum_high, sum_low,      \
+                       square);                                                                    \
     }                                                                                              \
     attribute static void values_##set(size_t n, const double *p_high, const double *p_low,        \
                                        const double *v, double *sum_high, double *sum_low)         \
