@@ -20,18 +20,22 @@
 #define UNROLL
 #endif
 
-/* Binary64. EXP2_COEFFICIENTS: ln(2)^i / i!, rounded to nearest. */
+/*
+ * EXP2_COEFFICIENTS: the Taylor polynomial of 2^f at 0, up to degree 20, made shorter one degree after
+ * the other by a multiple of the Chebyshev polynomial T_n(2f), which is at most 1 for |f| <= 1/2; what
+ * these multiples sum to is left out. The coefficients are rounded to nearest.
+ */
+
+/* Binary64: 0.03 units of 2^-53 are left out, 0.03 are the rounding of the first coefficient to 1. */
 #define REAL          double
 #define WORD          uint64_t
 #define FRACTION_BITS 52
 #define ROUND_MAGIC   0x1.8p52
-#define EXP2_FLOOR    (-1020.0)
 #define EXP2_ZERO     (-1010.0)
 #define EXP2_COEFFICIENTS                                                                          \
-    0x1p+0, 0x1.62e42fefa39efp-1, 0x1.ebfbdff82c58fp-3, 0x1.c6b08d704a0c0p-5,                      \
-        0x1.3b2ab6fba4e77p-7, 0x1.5d87fe78a6731p-10, 0x1.430912f86c787p-13, 0x1.ffcbfc588b0c7p-17, \
-        0x1.62c0223a5c824p-20, 0x1.b5253d395e7c4p-24, 0x1.e4cf5158b8ecap-28,                       \
-        0x1.e8cac7351bb25p-32, 0x1.c3bd650fc2986p-36, 0x1.816193166d0f9p-40
+    0x1p+0, 0x1.62e42fefa39efp-1, 0x1.ebfbdff82c5aep-3, 0x1.c6b08d704a0d1p-5,                      \
+        0x1.3b2ab6fb9f1a3p-7, 0x1.5d87fe78a2292p-10, 0x1.430913112cb56p-13, 0x1.ffcbfc75f302dp-17, \
+        0x1.62bfc2c7ae40ep-20, 0x1.b524db38fd1f9p-24, 0x1.e6228bff026d1p-28, 0x1.ea044321bc0a6p-32
 
 #if HAVE_X86
 #define LANES   8
@@ -61,20 +65,18 @@
 #undef WORD
 #undef FRACTION_BITS
 #undef ROUND_MAGIC
-#undef EXP2_FLOOR
 #undef EXP2_ZERO
 #undef EXP2_COEFFICIENTS
 
-/* Binary32. */
+/* Binary32: 0.04 units of 2^-24 are left out. */
 #define REAL          float
 #define WORD          uint32_t
 #define FRACTION_BITS 23
 #define ROUND_MAGIC   0x1.8p23f
-#define EXP2_FLOOR    (-125.0f)
 #define EXP2_ZERO     (-120.0f)
 #define EXP2_COEFFICIENTS                                                                          \
-    0x1p+0f, 0x1.62e430p-1f, 0x1.ebfbe0p-3f, 0x1.c6b08ep-5f, 0x1.3b2ab6p-7f, 0x1.5d87fep-10f,      \
-        0x1.430912p-13f, 0x1.ffcbfcp-17f
+    0x1p+0f, 0x1.62e430p-1f, 0x1.ebfbe0p-3f, 0x1.c6aeccp-5f, 0x1.3b29d8p-7f, 0x1.5f48c8p-10f,      \
+        0x1.446c7ep-13f
 
 #if HAVE_X86
 #define LANES   16

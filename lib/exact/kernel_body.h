@@ -2,9 +2,9 @@
  * kernel_body.h - one set of kernels; kernel.c includes it once per instruction set and precision.
  *
  * Before inclusion: REAL, WORD (the unsigned integer of its size), LANES, MR (4 or 8), NAME(x),
- * TARGET, and the layout of REAL: FRACTION_BITS, ROUND_MAGIC, EXP2_FLOOR, EXP2_ZERO,
- * EXP2_COEFFICIENTS. A row of the register tile is three vectors. Vectors never cross a function
- * boundary, so that no calling convention for them is needed.
+ * TARGET, and the layout of REAL: FRACTION_BITS, ROUND_MAGIC, EXP2_ZERO, EXP2_COEFFICIENTS. A row of
+ * the register tile is three vectors. Vectors never cross a function boundary, so that no calling
+ * convention for them is needed.
  */
 #define NR (3 * LANES)
 
@@ -77,20 +77,27 @@ TARGET static void NAME(add)(const REAL *x, REAL *sum)
         STORE(sum + i) = LOAD(sum + i) + LOAD(x + i);
 }
 
+#define SCALE_STEP(i)                                                                              \
+    value = LOAD(x + j * NR + i * LANES) * scale;                                                  \
+    if (mask != NULL)                                                                              \
+        value += LOAD(mask + j * NR + i * LANES);                                                  \
+    STORE(x + j * NR + i * LANES) = value;                                                         \
+    most##i = SELECT(value > most##i, value, most##i);
+
 TARGET static void NAME(scale_max)(size_t keys, REAL scale, const REAL *mask, REAL *x, REAL *top)
 {
-    for (size_t lane = 0; lane < NR; lane += LANES) {
-        V most = LOAD(top + lane);
+    V most0 = LOAD(top), most1 = LOAD(top + LANES), most2 = LOAD(top + 2 * LANES);
 
-        for (size_t j = 0; j < keys; j++) {
-            V value = LOAD(x + j * NR + lane) * scale;
-            if (mask != NULL)
-                value += LOAD(mask + j * NR + lane);
-            STORE(x + j * NR + lane) = value;
-            most = SELECT(value > most, value, most);
-        }
-        STORE(top + lane) = most;
+    for (size_t j = 0; j < keys; j++) { /* three maxima side by side: each waits for its last */
+        V value;
+
+        SCALE_STEP(0)
+        SCALE_STEP(1)
+        SCALE_STEP(2)
     }
+    STORE(top) = most0;
+    STORE(top + LANES) = most1;
+    STORE(top + 2 * LANES) = most2;
 }
 
 #if LANES == 1
@@ -108,9 +115,9 @@ static REAL NAME(add_exponent)(REAL p, REAL magic)
 #endif
 
 /*
- * 2^y: y = n + f with n an integer, |f| <= 1/2, both exact; 2^f by the Taylor polynomial of e^(f ln
- * 2), whose remainder is below 0.05 units (binary64) or 0.1 (binary32); then n goes into the
- * exponent. Rounding in Horner's scheme: the last addition errs by 1 unit of the result; the
+ * 2^y: y = n + f with n an integer, |f| <= 1/2, both exact; 2^f by a polynomial that is within 0.06
+ * units of it; then n goes into the exponent. What comes of a y beyond the range of n, be it a NaN,
+ * gives way to 0. Rounding in Horner's scheme: the last addition errs by 1 unit of the result; the
  * product before it, its coefficient and the value that it multiplies enter with |f ln 2| <= 0.35,
  * and so on inwards. Relative to a result of at least 0.7 that is below (0.71 + 0.35 (2 + 0.5 +
  * 0.35 (2 + 0.5 + ...))) / 0.7 < 3 units.
@@ -121,12 +128,11 @@ TARGET static void NAME(exp2_sum)(size_t keys, const REAL *top, REAL *x, REAL *s
     enum { degree = sizeof coefficient / sizeof *coefficient - 1 };
 
     for (size_t lane = 0; lane < NR; lane += LANES) {
-        const V zero = {0}, least = zero + EXP2_FLOOR, magic = zero + ROUND_MAGIC;
+        const V zero = {0}, magic = zero + ROUND_MAGIC;
         V shift = LOAD(top + lane), panel_sum = zero, panel_square = zero;
 
         for (size_t j = 0; j < keys; j++) {
-            V given = LOAD(x + j * NR + lane) - shift;
-            V y = SELECT(given > least, given, least);
+            V y = LOAD(x + j * NR + lane) - shift;
             V rounded = y + magic;
             V f = y - (rounded - magic);
             V p = zero + coefficient[degree];
@@ -135,7 +141,7 @@ TARGET static void NAME(exp2_sum)(size_t keys, const REAL *top, REAL *x, REAL *s
             for (int i = degree - 1; i >= 0; i--)
                 p = p * f + coefficient[i];
             p = ADD_EXPONENT(p, rounded);
-            p = SELECT(given > EXP2_ZERO, p, zero);
+            p = SELECT(y > EXP2_ZERO, p, zero);
             STORE(x + j * NR + lane) = p;
             panel_sum += p;
             panel_square += p * p;
@@ -157,6 +163,7 @@ TARGET static void NAME(exp2_sum)(size_t keys, const REAL *top, REAL *x, REAL *s
 #undef ROW_STORE
 #undef ROW_ADD
 #undef ROWS
+#undef SCALE_STEP
 #undef LANES
 #undef MR
 #undef NAME
