@@ -9,6 +9,9 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/head.h \
 	%D%/attention/last.c \
 	%D%/attention/last.h \
+	%D%/attention/pattern.c \
+	%D%/attention/pattern.h \
+	%D%/attention/pattern_check.c \
 	%D%/attention/reference.c \
 	%D%/attention/refine.c \
 	%D%/attention/refine.h \
@@ -20,6 +23,8 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/special.h \
 	%D%/attention/stream.c \
 	%D%/attention/stream.h \
+	%D%/attention/tokens.c \
+	%D%/attention/tokens.h \
 	%D%/attention/walk.c \
 	%D%/attention/walk.h \
 	%D%/attention/weigh.c \

@@ -9,6 +9,12 @@ AM_TESTS_ENVIRONMENT = LC_ALL=C CC='$(CC)' NM='$(NM)' \
 TEST_LIBS = libvdit-core.la $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
+check_PROGRAMS += %D%/test_attention_pattern %D%/test_attention_tokens
+%C%_test_attention_tokens_SOURCES = %D%/test_attention_tokens.c
+%C%_test_attention_tokens_LDADD = $(TEST_LIBS)
+%C%_test_attention_pattern_SOURCES = %D%/test_attention_pattern.c
+%C%_test_attention_pattern_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_backend
 %C%_test_backend_SOURCES = %D%/test_backend.c
 %C%_test_backend_LDADD = $(TEST_LIBS)
