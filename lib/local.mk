@@ -56,6 +56,7 @@ libvdit_core_la_SOURCES = \
 	%D%/exact/round.h \
 	%D%/exact/settle.c \
 	%D%/exact/settle.h \
+	%D%/exact/simd.h \
 	%D%/file/dense.c \
 	%D%/file/dense.h \
 	%D%/file/file.c \

@@ -4,6 +4,7 @@
 #include "attention/rows.h"
 #include "exact/elementary.h"
 #include "exact/settle.h"
+#include "exact/simd.h"
 
 #define LN_2 0x1.62e42fefa39efp-1
 #define UNIT 0x1p-53
@@ -29,6 +30,23 @@ void vdit_rows_put(const vdit_head *head, const vdit_tensor *out, size_t r, size
     vdit_store_f64(vdit_tensor_at(out, index), out->dtype, value);
 }
 
+/* Returns: 1 for a row without a number to write: its query has a NaN, or no key is valid. */
+static int is_empty(const vdit_stream *stream, size_t lane)
+{
+    return stream->odd[lane] || stream->sum[lane] == 0;
+}
+
+/* A row without a valid key: output +0, log-sum-exp -inf. */
+static void finish_empty(const vdit_head *head, size_t r)
+{
+    const vdit_attention *call = head->call;
+
+    for (size_t c = 0; call->o != NULL && c < head->dv; c++)
+        vdit_rows_put(head, call->o, r, c, 0);
+    if (call->lse != NULL)
+        vdit_rows_put(head, call->lse, r, 0, -INFINITY);
+}
+
 /* Stores a value that is an element of dtype; normal numbers of the common types without a call. */
 static inline void store(char *to, vdit_dtype dtype, double value)
 {
@@ -48,15 +66,44 @@ static inline void store(char *to, vdit_dtype dtype, double value)
         memcpy(to, &half, sizeof half);
 }
 
-/* A row without a valid key: output +0, log-sum-exp -inf. */
-static void finish_empty(const vdit_head *head, size_t r)
+/* Tests count <= CHANNELS channels from c on, given their estimates. Out: value, NaN where it is open. */
+VDIT_INLINE void settle_body(const vdit_row_bound *bound, const vdit_head *head, size_t c,
+                             size_t count, const double *o, double *value)
 {
-    const vdit_attention *call = head->call;
+    const vdit_row_bound row = *bound;
+    double error[CHANNELS];
 
-    for (size_t c = 0; call->o != NULL && c < head->dv; c++)
-        vdit_rows_put(head, call->o, r, c, 0);
-    if (call->lse != NULL)
-        vdit_rows_put(head, call->lse, r, 0, -INFINITY);
+    VDIT_SIMD for (size_t i = 0; i < count; i++) error[i] =
+        vdit_output_error(&row, head, c + i, o[i]);
+    vdit_settle_many(count, value, head->call->o->dtype, o, error);
+}
+
+/* One instance per instruction set. */
+#define INSTANCE(set, attribute)                                                                   \
+    attribute static void settle_##set(const vdit_row_bound *bound, const vdit_head *head,         \
+                                       size_t c, size_t count, const double *o, double *value)     \
+    {                                                                                              \
+        settle_body(bound, head, c, count, o, value);                                              \
+    }
+
+#define NO_ATTRIBUTE
+INSTANCE(portable, NO_ATTRIBUTE)
+#ifdef VDIT_HAVE_X86
+INSTANCE(avx512, VDIT_TARGET_AVX512)
+INSTANCE(avx2, VDIT_TARGET_AVX2)
+#endif
+
+/* What the quick test left open. Out: value. Returns: 1 if settled. */
+static int settle_rest(const vdit_row_bound *bound, const vdit_head *head, size_t c, double o,
+                       double *value)
+{
+    double error = vdit_output_error(bound, head, c, o);
+
+    if (head->value_max[c] == 0) { /* a column of zeros gives an exact +0 */
+        *value = 0;
+        return 1;
+    }
+    return bound->usable && vdit_settle_simple(value, head->call->o->dtype, o, error);
 }
 
 /* Tests and writes count channels from c on, given their estimates. Returns: how many were settled. */
@@ -68,43 +115,48 @@ static size_t settle_channels(vdit_rows *rows, const vdit_head *head, const vdit
     ptrdiff_t step = out->stride[3] * (ptrdiff_t)vdit_dtype_size(out->dtype);
     unsigned char *open = rows->o + r * head->dv + c;
     char *to = vdit_tensor_at(out, index);
-    double error[CHANNELS], value = 0;
+    double value[CHANNELS];
 
-    for (size_t i = 0; i < count; i++)
-        error[i] = vdit_output_error(bound, head, c + i, o[i]);
+    VDIT_CHOOSE(settle)(bound, head, c, count, o, value);
     for (size_t i = 0; i < count; i++, to += step) {
-        int known = bound->usable && vdit_settle_simple(&value, out->dtype, o[i], error[i]);
+        int quick = bound->usable && value[i] == value[i];
 
-        if (head->value_max[c + i] == 0) { /* a column of zeros gives an exact +0 */
-            known = 1;
-            value = 0;
+        if (quick || settle_rest(bound, head, c + i, o[i], &value[i])) {
+            store(to, out->dtype, value[i]);
+            settled++;
+        } else {
+            open[i] = 1;
         }
-        open[i] = !known;
-        settled += (size_t)known;
-        if (known)
-            store(to, out->dtype, value);
     }
     return settled;
 }
 
-/* The outputs of lane. Returns: how many were settled. */
-static size_t finish_output(vdit_rows *rows, const vdit_stream *stream, const vdit_row_bound *bound,
-                            size_t lane)
+/* The outputs of panel p, given the bounds of its lanes. Returns: how many were settled. */
+static size_t finish_outputs(vdit_rows *rows, const vdit_stream *stream,
+                             const vdit_row_bound *bound, size_t p)
 {
     const vdit_head *head = stream->head;
-    size_t nr = head->kernel->nr, r = stream->first + lane, settled = 0;
-    const double *sums = stream->o + lane / nr * nr * head->dv_padded + lane % nr;
-    double total = stream->sum[lane], o[CHANNELS];
+    size_t nr = head->kernel->nr, settled = 0, at = p * nr;
+    const double *sums = stream->o + at * head->dv_padded;
+    double o[VDIT_KERNEL_NR_MAX][CHANNELS];
 
     for (size_t c = 0; c < head->dv; c += CHANNELS) {
         size_t count = head->dv - c < CHANNELS ? head->dv - c : CHANNELS;
 
         for (size_t i = 0; i < count; i++)
-            o[i] = sums[(c + i) * nr] / total;
-        settled += settle_channels(rows, head, bound, r, c, count, o);
+            for (size_t lane = 0; lane < nr; lane++)
+                o[lane][i] = sums[(c + i) * nr + lane] / stream->sum[at + lane];
+        for (size_t lane = 0; lane < nr && at + lane < stream->rows; lane++) {
+            size_t r = stream->first + at + lane, known;
+
+            if (is_empty(stream, at + lane))
+                continue;
+            known = settle_channels(rows, head, &bound[lane], r, c, count, o[lane]);
+            if (known < count)
+                rows->open[r] |= VDIT_OPEN_O;
+            settled += known;
+        }
     }
-    if (settled < head->dv)
-        rows->open[r] |= VDIT_OPEN_O;
     return settled;
 }
 
@@ -126,30 +178,35 @@ static size_t finish_lse(vdit_rows *rows, const vdit_stream *stream, const vdit_
     return 0;
 }
 
+/* Opens what there is of a row, or writes it if it has no valid key. */
+static void start_row(vdit_rows *rows, const vdit_stream *stream, size_t lane)
+{
+    const vdit_head *head = stream->head;
+    size_t r = stream->first + lane;
+
+    rows->open[r] = stream->odd[lane] ? VDIT_OPEN_ODD : 0;
+    rows->top[r] = stream->top[lane] * LN_2;
+    if (head->call->o != NULL)
+        memset(rows->o + r * head->dv, 0, head->dv);
+    if (is_empty(stream, lane))
+        finish_empty(head, r);
+}
+
 size_t vdit_rows_finish(vdit_rows *rows, const vdit_stream *stream)
 {
     const vdit_head *head = stream->head;
-    size_t settled = 0;
+    size_t nr = head->kernel->nr, settled = 0;
+    vdit_row_bound bound[VDIT_KERNEL_NR_MAX];
 
-    for (size_t lane = 0; lane < stream->rows; lane++) {
-        size_t r = stream->first + lane;
-        vdit_row_bound bound;
-
-        rows->open[r] = 0;
-        rows->top[r] = stream->top[lane] * LN_2;
-        if (head->call->o != NULL)
-            memset(rows->o + r * head->dv, 0, head->dv);
-        if (stream->odd[lane])
-            rows->open[r] = VDIT_OPEN_ODD;
-        if (stream->odd[lane] || stream->sum[lane] == 0) {
-            finish_empty(head, r);
-            continue;
+    for (size_t p = 0; p < stream->panels; p++) {
+        for (size_t lane = p * nr; lane < (p + 1) * nr && lane < stream->rows; lane++) {
+            start_row(rows, stream, lane);
+            vdit_stream_bound(&bound[lane - p * nr], stream, lane);
+            if (head->call->lse != NULL && !is_empty(stream, lane))
+                settled += finish_lse(rows, stream, &bound[lane - p * nr], lane);
         }
-        vdit_stream_bound(&bound, stream, lane);
         if (head->call->o != NULL)
-            settled += finish_output(rows, stream, &bound, lane);
-        if (head->call->lse != NULL)
-            settled += finish_lse(rows, stream, &bound, lane);
+            settled += finish_outputs(rows, stream, bound, p);
     }
     return settled;
 }

@@ -9,23 +9,7 @@
 #include <stdint.h>
 #include "attention/weigh.h"
 #include "exact/kernel.h"
-
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
-
-#if defined(__clang__)
-/* SIMD is a wish: a sanitizer's loops stay scalar */
-#pragma clang diagnostic ignored "-Wpass-failed"
-#endif
-
-#ifdef _OPENMP
-#define SIMD _Pragma("omp simd")
-#else
-#define SIMD
-#endif
+#include "exact/simd.h"
 
 #define LOG2_E 0x1.71547652b82fep+0
 #define LN2_HIGH                                                                                   \
@@ -35,7 +19,7 @@
 #define LEAST   (-690.0)
 
 /* a + b = sum + *rest. */
-INLINE double two_sum(double a, double b, double *rest)
+VDIT_INLINE double two_sum(double a, double b, double *rest)
 {
     double sum = a + b, part = sum - a;
 
@@ -44,7 +28,7 @@ INLINE double two_sum(double a, double b, double *rest)
 }
 
 /* The same for |a| >= |b| or a = 0 (Dekker). */
-INLINE double fast_two_sum(double a, double b, double *rest)
+VDIT_INLINE double fast_two_sum(double a, double b, double *rest)
 {
     double sum = a + b;
 
@@ -53,7 +37,7 @@ INLINE double fast_two_sum(double a, double b, double *rest)
 }
 
 /* The upper 26 bits of a. */
-INLINE double split(double a)
+VDIT_INLINE double split(double a)
 {
     double scaled = 0x1.0000002p27 * a;
 
@@ -61,7 +45,7 @@ INLINE double split(double a)
 }
 
 /* a b = product + *rest: by a fused multiply-add where the machine has one, else by splitting. */
-INLINE double two_product(int fused, double a, double b, double *rest)
+VDIT_INLINE double two_product(int fused, double a, double b, double *rest)
 {
     double product = a * b, a_high, b_high, a_low, b_low;
 
@@ -78,13 +62,13 @@ INLINE double two_product(int fused, double a, double b, double *rest)
 }
 
 /* a b + c, fused or not: for what its bound covers either way. */
-INLINE double multiply_add(int fused, double a, double b, double c)
+VDIT_INLINE double multiply_add(int fused, double a, double b, double c)
 {
     return fused ? fma(a, b, c) : a * b + c;
 }
 
 /* x 2^n for a normal result; the low bits of magic's representation hold n. */
-INLINE double power_of_two(double magic)
+VDIT_INLINE double power_of_two(double magic)
 {
     union {
         double value;
@@ -101,7 +85,7 @@ INLINE double power_of_two(double magic)
  * every addition kept, and r^3 (1/6 + r/24 + ...), below 0.0079, in plain arithmetic: its five roundings
  * make 0.04 units, the terms left out (r^15/15!, rest r^2/2) 0.02.
  */
-INLINE void exp_pair(int fused, double y, double rest, double *high, double *low)
+VDIT_INLINE void exp_pair(int fused, double y, double rest, double *high, double *low)
 {
     double magic = y * LOG2_E + MAGIC, n = magic - MAGIC, power = power_of_two(magic);
     double r_low, square_low, e1, e2, e3, sum, tail;
@@ -135,17 +119,17 @@ INLINE void exp_pair(int fused, double y, double rest, double *high, double *low
  * The keys for width <= WIDTH lanes. masked is a constant of each call: a mask that is read under a
  * condition becomes a masked load, and one from address 0 costs a trap in microcode each time.
  */
-INLINE void weigh_lanes(int fused, int masked, size_t width, size_t keys, size_t lanes,
-                        double scale, const double *restrict mask, const double *restrict top,
-                        double *restrict high, double *restrict low, double *restrict sum_high,
-                        double *restrict sum_low, double *restrict square)
+VDIT_INLINE void weigh_lanes(int fused, int masked, size_t width, size_t keys, size_t lanes,
+                             double scale, const double *restrict mask, const double *restrict top,
+                             double *restrict high, double *restrict low, double *restrict sum_high,
+                             double *restrict sum_low, double *restrict square)
 {
     double sum[WIDTH] = {0}, rests[WIDTH] = {0}, squares[WIDTH] = {0};
 
     for (size_t j = 0; j < keys; j++) {
         double *p_high = high + j * lanes, *p_low = low + j * lanes;
 
-        SIMD for (size_t i = 0; i < width; i++)
+        VDIT_SIMD for (size_t i = 0; i < width; i++)
         {
             double rest, e, s = two_product(fused, scale, p_high[i], &rest);
 
@@ -170,9 +154,9 @@ INLINE void weigh_lanes(int fused, int masked, size_t width, size_t keys, size_t
     }
 }
 
-INLINE void weigh_body(int fused, int masked, size_t keys, size_t lanes, double scale,
-                       const double *mask, const double *top, double *high, double *low,
-                       double *sum_high, double *sum_low, double *square)
+VDIT_INLINE void weigh_body(int fused, int masked, size_t keys, size_t lanes, double scale,
+                            const double *mask, const double *top, double *high, double *low,
+                            double *sum_high, double *sum_low, double *square)
 {
     size_t i = 0;
 
@@ -186,14 +170,14 @@ INLINE void weigh_body(int fused, int masked, size_t keys, size_t lanes, double 
 
 #define CHAINS 8
 
-INLINE void values_body(int fused, size_t n, const double *restrict p_high,
-                        const double *restrict p_low, const double *restrict v, double *sum_high,
-                        double *sum_low)
+VDIT_INLINE void values_body(int fused, size_t n, const double *restrict p_high,
+                             const double *restrict p_low, const double *restrict v,
+                             double *sum_high, double *sum_low)
 {
     double high[CHAINS] = {0}, low[CHAINS] = {0}, e;
 
     for (size_t j = 0; j < n; j += CHAINS) {
-        SIMD for (size_t i = 0; i < CHAINS; i++)
+        VDIT_SIMD for (size_t i = 0; i < CHAINS; i++)
         {
             double rest, lost, term = two_product(fused, p_high[j + i], v[j + i], &rest);
 
@@ -207,14 +191,14 @@ INLINE void values_body(int fused, size_t n, const double *restrict p_high,
     }
 }
 
-INLINE void slice_body(size_t n, size_t lanes, int bits, const double *restrict x,
-                       double *restrict high, double *restrict low)
+VDIT_INLINE void slice_body(size_t n, size_t lanes, int bits, const double *restrict x,
+                            double *restrict high, double *restrict low)
 {
     double magic[VDIT_KERNEL_NR_MAX] = {0};
     int exponent;
 
     for (size_t c = 0; c < n; c++) {
-        SIMD for (size_t i = 0; i < lanes; i++)
+        VDIT_SIMD for (size_t i = 0; i < lanes; i++)
         {
             double size = fabs(x[c * lanes + i]);
             magic[i] = size > magic[i] ? size : magic[i];
@@ -225,7 +209,7 @@ INLINE void slice_body(size_t n, size_t lanes, int bits, const double *restrict 
         magic[i] = ldexp(1.5, 52 + exponent - bits);
     }
     for (size_t c = 0; c < n; c++) {
-        SIMD for (size_t i = 0; i < lanes; i++)
+        VDIT_SIMD for (size_t i = 0; i < lanes; i++)
         {
             double rounded = (x[c * lanes + i] + magic[i]) - magic[i];
             high[c * lanes + i] = rounded;
@@ -260,31 +244,24 @@ INLINE void slice_body(size_t n, size_t lanes, int bits, const double *restrict 
 
 #define NO_ATTRIBUTE
 INSTANCE(portable, 0, NO_ATTRIBUTE)
-
-#if defined(__GNUC__) && defined(__x86_64__)
-INSTANCE(avx512, 1, __attribute__((target("avx512f,avx512dq,fma"))))
-INSTANCE(avx2, 1, __attribute__((target("avx2,fma"))))
-#define CHOOSE(name)                                                                               \
-    (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") ? name##_avx512       \
-     : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")       ? name##_avx2         \
-                                                                             : name##_portable)
-#else
-#define CHOOSE(name) name##_portable
+#ifdef VDIT_HAVE_X86
+INSTANCE(avx512, 1, VDIT_TARGET_AVX512)
+INSTANCE(avx2, 1, VDIT_TARGET_AVX2)
 #endif
 
 void vdit_weigh(size_t keys, size_t lanes, double scale, const double *mask, const double *top,
                 double *high, double *low, double *sum_high, double *sum_low, double *square)
 {
-    CHOOSE(weigh)(keys, lanes, scale, mask, top, high, low, sum_high, sum_low, square);
+    VDIT_CHOOSE(weigh)(keys, lanes, scale, mask, top, high, low, sum_high, sum_low, square);
 }
 
 void vdit_weigh_values(size_t n, const double *p_high, const double *p_low, const double *v,
                        double *sum_high, double *sum_low)
 {
-    CHOOSE(values)(n, p_high, p_low, v, sum_high, sum_low);
+    VDIT_CHOOSE(values)(n, p_high, p_low, v, sum_high, sum_low);
 }
 
 void vdit_slice(size_t n, size_t lanes, int bits, const double *x, double *high, double *low)
 {
-    CHOOSE(slice)(n, lanes, bits, x, high, low);
+    VDIT_CHOOSE(slice)(n, lanes, bits, x, high, low);
 }

@@ -4,8 +4,10 @@
 #ifndef VDIT_EXACT_SETTLE_H
 #define VDIT_EXACT_SETTLE_H
 
+#include <math.h>
 #include <string.h>
 #include <vdit/tensor.h>
+#include "exact/simd.h"
 
 /*
  * Decides whether every real x with |x - (high + low)| <= error rounds to the same element of dtype.
@@ -49,6 +51,36 @@ static inline int vdit_settle_simple(double *rounded, vdit_dtype dtype, double v
     }
     *rounded = vdit_round_f64(dtype, below);
     return *rounded == vdit_round_f64(dtype, above);
+}
+
+/*
+ * The same for n numbers without a branch, for where all of an interval is normal: the bits of both ends
+ * are dropped and compared. Out: rounded, NaN where that does not settle.
+ */
+VDIT_INLINE void vdit_settle_many(size_t n, double *restrict rounded, vdit_dtype dtype,
+                                  const double *restrict value, const double *restrict error)
+{
+    const double least = dtype == VDIT_F16 ? 0x1p-14 : 0x1p-126;
+    const double limit = dtype == VDIT_F16 ? 0x1p15 : 0x1p127;
+    const int drop = dtype == VDIT_F32 ? 29 : dtype == VDIT_BF16 ? 45 : 42;
+    const uint64_t half = (UINT64_C(1) << (drop - 1)) - 1;
+
+    VDIT_SIMD for (size_t i = 0; i < n; i++)
+    {
+        union {
+            double value;
+            uint64_t bits;
+        } below, above;
+        int normal;
+
+        below.value = value[i] - error[i];
+        above.value = value[i] + error[i];
+        normal = (fabs(below.value) >= least) & (fabs(above.value) >= least) &
+                 (fabs(below.value) < limit) & (fabs(above.value) < limit);
+        below.bits = (below.bits + half + (below.bits >> drop & 1)) >> drop << drop;
+        above.bits = (above.bits + half + (above.bits >> drop & 1)) >> drop << drop;
+        rounded[i] = normal & (below.bits == above.bits) ? below.value : (double)NAN;
+    }
 }
 
 #endif
