@@ -177,6 +177,7 @@ static void judge_file(job *j, vdit_case_finding *f, const vdit_golden *golden, 
         list[i].tensor = vdit_golden_logical(golden, list[i].name, vdit_file_tensor(file, i));
     }
     vdit_case_judge(j->run, f, golden, j->contract, list, count);
+    vdit_case_ratio(j->run, f, golden, list, count);
     vdit_file_close(file);
 }
 
@@ -204,6 +205,7 @@ static void judge_backend(job *j, vdit_case_finding *f, const vdit_golden *golde
         return;
     }
     vdit_case_judge(j->run, f, golden, j->contract, outputs, count);
+    vdit_case_ratio(j->run, f, golden, outputs, count);
 }
 
 static void judge_command(job *j, vdit_case_finding *f, const vdit_golden *golden, size_t i)

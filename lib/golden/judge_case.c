@@ -149,8 +149,19 @@ static vdit_status judge_attention(vdit_run *run, vdit_case_finding *f, const vd
         return vdit_run_status(run);
     f->row = (int64_t)vdit_call_row(&call, f->main.difference.where[2]);
     f->lse_row = (int64_t)vdit_call_row(&call, f->lse.difference.where[2]);
-    if (f->main.measured)
-        vdit_call_ratio(run, &f->ratio, &call, o, named_find(actual, count, "o"));
+    return vdit_run_status(run);
+}
+
+vdit_status vdit_case_ratio(vdit_run *run, vdit_case_finding *finding, const vdit_golden *golden,
+                            const vdit_named *actual, size_t count)
+{
+    vdit_call call;
+
+    if (golden->op != VDIT_OP_ATTENTION || !finding->main.measured)
+        return vdit_run_status(run);
+    if (vdit_call_read(run, &call, golden) == VDIT_OK)
+        vdit_call_ratio(run, &finding->ratio, &call, vdit_golden_find(golden, "o"),
+                        named_find(actual, count, "o"));
     return vdit_run_status(run);
 }
 

@@ -112,7 +112,7 @@ typedef struct vdit_case_finding {
     vdit_finding lse;
     int64_t row, lse_row; /* attention: the query rows of the two worst elements */
     const char *trivial;  /* NULL, or the answer without work that is the right one here */
-    double ratio; /* the 2x rule: largest error over the plain computation's; NaN: not known */
+    double ratio;         /* by vdit_case_ratio; until then NaN: not known */
 } vdit_case_finding;
 
 /*
@@ -125,6 +125,16 @@ typedef struct vdit_case_finding {
 VDIT_API vdit_status vdit_case_judge(vdit_run *run, vdit_case_finding *finding,
                                      const vdit_golden *golden, const vdit_contract *contract,
                                      const vdit_named *actual, size_t count);
+
+/*
+ * The 2x rule of half-precision test suites, which judges nothing here: the largest error over that of
+ * attention computed plainly in the inputs' half precision, on evenly spread rows.
+ * Out: finding->ratio; it stays NaN for f32 and other operators. In: as judged.
+ * Returns: VDIT_OK or the failure.
+ */
+VDIT_API vdit_status vdit_case_ratio(vdit_run *run, vdit_case_finding *finding,
+                                     const vdit_golden *golden, const vdit_named *actual,
+                                     size_t count);
 
 /* The operator of a pair of tensors, of which nothing is known. */
 #define VDIT_OP_NONE ((vdit_operator)VDIT_OPERATOR_COUNT)
