@@ -29,5 +29,8 @@ bin_PROGRAMS += %D%/vdit-check
 %C%_vdit_check_LDADD = $(PROGRAM_LIBS)
 
 bin_PROGRAMS += %D%/vdit-golden
-%C%_vdit_golden_SOURCES = %D%/vdit-golden.c
+%C%_vdit_golden_SOURCES = \
+	%D%/golden.h \
+	%D%/golden_mutants.c \
+	%D%/vdit-golden.c
 %C%_vdit_golden_LDADD = $(PROGRAM_LIBS)

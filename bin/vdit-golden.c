@@ -1,11 +1,9 @@
 /* vdit-golden.c - makes, verifies and lists corpora. Its man page, vdit-golden(1), is the contract. */
 #include "config.h"
-#include "program.h"
-#include <jansson.h>
+#include "golden.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <vdit/golden.h>
 
 #define ONLY_MAX 1000 /* options --case */
 
@@ -46,10 +44,11 @@ static const program_option options[] = {
 
 static const program self = {
     "vdit-golden",
-    "Make, verify and list corpora of golden outputs.",
+    "Makes, verifies and lists corpora of golden outputs; scores mutants.",
     "make RECIPE -o DIR [OPTION]...\n"
     "verify RECIPE|DIR [OPTION]...\n"
-    "list RECIPE [OPTION]...",
+    "list RECIPE [OPTION]...\n"
+    "mutants PLUGIN RECIPE... [OPTION]...",
     options,
 };
 
@@ -60,13 +59,13 @@ static int is_folder(const char *path)
     return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
 }
 
-static void load_recipe(vdit_run *run, vdit_recipe *recipe, const char *argument)
+void golden_load_recipe(vdit_run *run, vdit_recipe *recipe, const char *argument)
 {
     vdit_recipe_load(run, recipe, program_data(run, argument, "recipes", ".json"));
     program_check(run);
 }
 
-static int wants(const char *name)
+int golden_wants(const char *name)
 {
     for (size_t i = 0; i < set.only_count; i++)
         if (strcmp(set.only[i], name) == 0)
@@ -111,7 +110,7 @@ static vdit_corpus_options corpus_options(tally *t)
     return o;
 }
 
-static void print_json(json_t *object)
+void golden_print_json(json_t *object)
 {
     json_dumpf(object, stdout, JSON_INDENT(1));
     putchar('\n');
@@ -126,7 +125,7 @@ static size_t add_costs(vdit_case_cost *total, const vdit_recipe *recipe)
     *total = (vdit_case_cost){0, 0, 0};
     for (size_t i = 0; i < recipe->case_count; i++) {
         vdit_case_cost cost;
-        if (!wants(recipe->cases[i].name))
+        if (!golden_wants(recipe->cases[i].name))
             continue;
         vdit_case_estimate(&cost, &recipe->cases[i]);
         total->flops += cost.flops;
@@ -185,16 +184,16 @@ static int make(vdit_run *run, const char *argument)
 
     if (set.output == NULL)
         program_fail("make needs -o DIR");
-    load_recipe(run, &recipe, argument);
+    golden_load_recipe(run, &recipe, argument);
     state_estimate(run, &recipe);
     program_progress(run);
     vdit_corpus_make(run, &recipe, set.output, &o);
     program_check(run);
     program_progress_clear();
     if (set.json)
-        print_json(json_pack("{s:s, s:s, s:I, s:I, s:o}", "recipe", recipe.name, "folder",
-                             set.output, "made", (json_int_t)t.made, "kept", (json_int_t)t.kept,
-                             "events", t.events));
+        golden_print_json(json_pack("{s:s, s:s, s:I, s:I, s:o}", "recipe", recipe.name, "folder",
+                                    set.output, "made", (json_int_t)t.made, "kept",
+                                    (json_int_t)t.kept, "events", t.events));
     else
         printf("%zu cases in %s: %zu made, %zu kept\n", t.made + t.kept, set.output, t.made,
                t.kept);
@@ -209,7 +208,7 @@ static const char *load_verify(vdit_run *run, vdit_recipe *recipe, vdit_manifest
     char own[4096];
 
     if (folder == NULL) {
-        load_recipe(run, recipe, argument);
+        golden_load_recipe(run, recipe, argument);
         if (path == NULL)
             path = program_data(run, recipe->name, "manifests", ".json");
     } else if (path == NULL) {
@@ -235,9 +234,9 @@ static int verify(vdit_run *run, const char *argument)
     program_check(run);
     program_progress_clear();
     if (set.json)
-        print_json(json_pack("{s:s, s:I, s:I, s:o}", "recipe", manifest.recipe, "hold",
-                             (json_int_t)t.hold, "failures", (json_int_t)failures, "events",
-                             t.events));
+        golden_print_json(json_pack("{s:s, s:I, s:I, s:o}", "recipe", manifest.recipe, "hold",
+                                    (json_int_t)t.hold, "failures", (json_int_t)failures, "events",
+                                    t.events));
     else
         printf("%zu cases hold, %zu failures\n", t.hold, failures);
     /* Nothing compared is nothing shown. */
@@ -283,17 +282,17 @@ static int list(vdit_run *run, const char *argument)
     char bytes[32];
     size_t count;
 
-    load_recipe(run, &recipe, argument);
+    golden_load_recipe(run, &recipe, argument);
     if (!set.json)
         printf("%-44s %-24s %-12s %6s %10s %10s\n", "CASE", "SHAPE", "CONTRACT", "ROWS", "MFLOP",
                "SIZE");
     for (size_t i = 0; i < recipe.case_count; i++)
-        if (wants(recipe.cases[i].name))
+        if (golden_wants(recipe.cases[i].name))
             list_case(cases, &recipe.cases[i]);
     count = add_costs(&total, &recipe);
     if (set.json)
-        print_json(json_pack("{s:s, s:s, s:o}", "recipe", recipe.name, "about", recipe.about,
-                             "cases", cases));
+        golden_print_json(json_pack("{s:s, s:s, s:o}", "recipe", recipe.name, "about", recipe.about,
+                                    "cases", cases));
     else
         printf("%zu cases, %.1f MFLOP, %s\n", count, total.flops / 1e6,
                program_bytes_text(bytes, sizeof bytes, total.in_bytes + total.out_bytes));
@@ -313,13 +312,20 @@ int main(int argc, char **argv)
 
     if (run == NULL)
         program_fail("no memory");
+    vdit_run_set_threads(run, set.threads);
+    if (count >= 3 && strcmp(operands[0], "mutants") == 0) {
+        status = golden_mutants(run, operands[1], operands + 2, (size_t)count - 2, set.json);
+        vdit_run_free(run);
+        return program_finish(status);
+    }
     if (count != 2)
-        program_fail("expected make, verify or list, and one recipe or folder; see --help");
+        program_fail(
+            "expected make, verify or list, and one recipe or folder, or mutants, a plugin "
+            "and recipes; see --help");
     while (i < 3 && strcmp(commands[i].name, operands[0]) != 0)
         i++;
     if (i == 3)
-        program_fail("'%s' is none of make, verify, list", operands[0]);
-    vdit_run_set_threads(run, set.threads);
+        program_fail("'%s' is none of make, verify, list, mutants", operands[0]);
     status = commands[i].act(run, operands[1]);
     vdit_run_free(run);
     return program_finish(status);

@@ -1,0 +1,25 @@
+/* golden.h - what the files of vdit-golden share. */
+#ifndef GOLDEN_H
+#define GOLDEN_H
+
+#include <jansson.h>
+#include <vdit/golden.h>
+#include "program.h"
+
+/* Out: recipe, found as vdit-golden(1) says, or the program fails. */
+void golden_load_recipe(vdit_run *run, vdit_recipe *recipe, const char *argument);
+
+/* Returns: 1 if the command line wants the case of that name. */
+int golden_wants(const char *name);
+
+/* Prints object and drops it. */
+void golden_print_json(json_t *object);
+
+/*
+ * Runs every backend of a plugin over the attention cases of recipes and prints the score: honest ones
+ * must hold, mutants must be rejected. Returns: the exit status.
+ */
+int golden_mutants(vdit_run *run, const char *plugin, char *const *recipes, size_t count,
+                   int is_json);
+
+#endif
