@@ -90,6 +90,18 @@ check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_kernels
 %C%_test_judge_kernels_LDADD = $(TEST_LIBS)
 endif
 
+# Honest and broken kernels, as one plugin.
+check_LTLIBRARIES += %D%/mutants.la
+%C%_mutants_la_SOURCES = \
+	%D%/mutants.h \
+	%D%/mutants_faults.c \
+	%D%/mutants_kernel.c \
+	%D%/mutants_plugin.c \
+	%D%/mutants_softmax.c \
+	%D%/mutants_table.c
+%C%_mutants_la_LIBADD = libvdit.la
+%C%_mutants_la_LDFLAGS = -module -avoid-version -no-undefined -rpath /nowhere
+
 # The fuzz targets, fed with their seeds; make check-fuzz feeds them with more.
 FUZZ_REPLAY = %D%/fuzz.c %D%/fuzz.h %D%/fuzz_replay.c
 check_PROGRAMS += %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_safetensors
@@ -184,12 +196,6 @@ check_PROGRAMS += %D%/test_golden_draw
 %C%_test_golden_draw_SOURCES = %D%/test_golden_draw.c $(ORACLE)
 %C%_test_golden_draw_LDADD = $(ORACLE_LIBS)
 
-METER = %D%/meter_oracle.c %D%/meter_oracle.h
-
-check_PROGRAMS += %D%/test_meter
-%C%_test_meter_SOURCES = %D%/test_meter.c $(METER) $(SCENE)
-%C%_test_meter_LDADD = $(ORACLE_LIBS)
-
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
 
 check_PROGRAMS += %D%/test_op_linear
@@ -226,18 +232,23 @@ dist_check_SCRIPTS += \
 	%D%/headers.sh \
 	%D%/house.sh \
 	%D%/manlint.sh \
+	%D%/mutants.sh \
 	%D%/options.sh \
 	%D%/plugin.sh \
 	%D%/snippets.sh
-EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh %D%/totals.awk
+EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh \
+	%D%/score.sh %D%/totals.awk
 
 # Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.
 RUN_SCRIPT = $(AM_TESTS_ENVIRONMENT) MAKE='$(MAKE)' $(SHELL) $(top_srcdir)
-.PHONY: bench benches check-cppcheck check-cross check-elementary check-fuzz check-matrix check-valgrind
+.PHONY: bench benches check-cppcheck check-cross check-elementary check-fuzz check-matrix \
+	check-mutants check-valgrind
 check-matrix:
 	$(RUN_SCRIPT)/%D%/matrix.sh
 check-cross:
 	$(RUN_SCRIPT)/%D%/cross.sh
+check-mutants: all $(check_LTLIBRARIES)
+	$(RUN_SCRIPT)/%D%/score.sh
 check-fuzz:
 	$(RUN_SCRIPT)/%D%/fuzz.sh
 

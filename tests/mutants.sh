@@ -1,0 +1,55 @@
+#!/bin/sh
+# The judge is judged: each mutant is rejected, each honest variant holds, on the recipe quick; and
+# vdit-golden mutants says so where that is not so. The longer recipes are make check-mutants.
+: "${CC:=cc}"
+golden=$builddir/bin/vdit-golden
+VDIT_DATA=$srcdir/data
+export VDIT_DATA
+grep -q '^#define HAVE_DLOPEN' "$builddir/config.h" && [ -f "$builddir/tests/.libs/mutants.so" ] || {
+    echo 'this build loads no plugins'
+    exit 77
+}
+mutants=$builddir/tests/.libs/mutants.so
+scratch=$(mktemp -d) || exit 99
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 99
+status=0
+
+# expect STATUS TEXT ARGUMENT... - vdit-golden exits with STATUS and prints a line that holds TEXT.
+expect() {
+    wanted=$1
+    text=$2
+    shift 2
+    "$golden" "$@" --threads 1 >out 2>log </dev/null
+    got=$?
+    [ $got = "$wanted" ] && cat out log | grep -qF -- "$text" || {
+        printf 'exit %s, not %s with "%s", from:\n  %s\n' $got "$wanted" "$text" "$*"
+        cat out log
+        status=1
+    }
+}
+
+# All of them, and how many they are.
+expect 0 'mutants rejected' mutants "$mutants" quick
+sed -nE 's/^([0-9]+) of ([0-9]+) mutants .*; ([0-9]+) of ([0-9]+) honest .*; ([0-9]+) not.*/\1 \2 \3 \4 \5/p' \
+    out >sums
+read -r rejected mutant_count accepted honest idle <sums || status=1
+[ "$rejected" = "$mutant_count" ] && [ "$mutant_count" -ge 40 ] && [ "$accepted" = "$honest" ] &&
+    [ "$honest" -ge 10 ] && [ "$idle" = 0 ] || {
+    cat out
+    status=1
+}
+
+# Equal logits tell no order of the keys: there mutants survive, and the exit status says it.
+expect 1 SURVIVES mutants "$mutants" quick --case attention-uniform-logits-bf16-32x129
+expect 1 '"as_claimed": false' mutants "$mutants" quick --json \
+    --case attention-uniform-logits-bf16-32x129
+
+# Nothing judged is no score, and what makes no claim is none of the two.
+expect 1 '0 of 0 mutants' mutants "$mutants" quick --case linear-normal-f32-16x64x24
+$CC $TEST_CFLAGS -shared -fPIC -I"$srcdir/lib" "$srcdir/doc/examples/plugin.c" -o online.so \
+    -L"$builddir/.libs" -lvdit -lm || exit 99
+expect 2 'about begins neither with' mutants ./online.so quick
+expect 2 'missing.so' mutants ./missing.so quick
+expect 2 'no recipe' mutants "$mutants" no-such-recipe
+exit $status

@@ -1,0 +1,135 @@
+/* mutants_table.c - the honest variants and the mutants, a line each. */
+#include "mutants.h"
+
+static const mutant honest[] = {
+    {.name = "plain", .about = "honest: blocks of 64 keys, the map rounded to the dtype"},
+    {"blocks-16", "honest: blocks of 16 keys", .block = 16},
+    {"blocks-128", "honest: blocks of 128 keys", .block = 128},
+    {"blocks-ragged", "honest: blocks of 100 keys", .block = 100},
+    {"exp2", "honest: powers of two, the scale times log2 e", .uses_exp2 = 1},
+    {"backwards", "honest: the last block of keys first", .is_backwards = 1},
+    {"split-2", "honest: the keys in 2 parts, merged by their log-sum-exp", .parts = 2},
+    {"split-7", "honest: the keys in 7 parts, merged by their log-sum-exp", .parts = 7},
+    {"p-f32", "honest: the map stays in f32", .p = FORMAT_F32},
+    {"p-f16", "honest: [bf16 f16] the map rounded to f16", .p = FORMAT_F16},
+    {"fused", "honest: products and sums with one rounding", .is_fused = 1},
+    {"two-pass", "honest: the whole map, divided, then rounded", .is_two_pass = 1},
+    {"pairwise", "honest: sums in pairs", .is_pairwise = 1},
+    {"dot-in-order", "honest: channels added one by one", .dot = mutant_dot_in_order},
+    {"lazy", "honest: a maximum that follows in steps of 8 powers of two",
+     .reference = REFERENCE_LAZY},
+    {"reciprocal", "honest: the output times the reciprocal of the sum", .uses_reciprocal = 1},
+    {"q-scaled", "honest: the scale on q", .scales_q = 1},
+    {"sum-rounded", "honest: the output divided by the sum of the rounded map", .sums_rounded = 1},
+};
+
+static const mutant broken[] = {
+    /* scale and constants */
+    {"scale-1-over-d", "mutant: 1/d in place of its root", .scale = fault_scale_squared},
+    {"scale-1.01", "mutant: the scale 1% too large", .scale = fault_scale_101},
+    {"scale-missing", "mutant: no scale", .scale = fault_scale_one},
+    {"scale-padded", "mutant: the scale of the next power of two", .scale = fault_scale_padded},
+    {"log2e-twice", "mutant: log2 e on the scale and in the exponential",
+     .scale = fault_scale_log2e},
+    {"log2e-missing", "mutant: exp2 of logits in units of e", .uses_exp2 = 1,
+     .scale = fault_scale_ln2},
+    /* keys */
+    {"last-key", "mutant: the last key dropped", .route = fault_last_key},
+    {"last-tile", "mutant: the last partial tile dropped", .route = fault_last_tile},
+    {"last-64", "mutant: the last 64 keys dropped", .route = fault_last_64},
+    {"first-key", "mutant: the first key dropped", .route = fault_first_key},
+    {"every-64th", "mutant: every 64th key dropped", .route = fault_every_64th},
+    {"tile-skipped", "mutant: a tile skipped", .route = fault_tile_skipped},
+    {"tile-twice", "mutant: a tile counted twice", .route = fault_tile_twice},
+    {"key-twice", "mutant: a key counted twice", .route = fault_key_twice},
+    {"padding", "mutant: keys of zeros up to the end of the last tile", .route = fault_padding},
+    {"last-stale", "mutant: the last tile ends with keys of the tile before",
+     .route = fault_last_stale},
+    {"stale-keys", "mutant: a tile with the keys of the tile before", .route = fault_stale_keys},
+    {"stale-values", "mutant: a tile with the values of the tile before",
+     .route = fault_stale_values},
+    {"stale-head", "mutant: the first tile has the keys of the head before",
+     .load = fault_other_heads_tile},
+    /* order */
+    {"tiles-swapped", "mutant: the values of two tiles swapped", .route = fault_tiles_swapped},
+    {"values-shifted", "mutant: values one key further than keys", .route = fault_values_shifted},
+    {"values-permuted", "mutant: values permuted within 16 keys", .route = fault_permuted_16},
+    {"tile-permuted", "mutant: the same in a single tile", .route = fault_permuted_tile},
+    {"joint-values", "mutant: the values of a joint sequence in the other order",
+     .route = fault_values_rotated},
+    {"joint-queries", "mutant: the queries of a joint sequence in the other order",
+     .place = fault_row_rotated},
+    /* masks */
+    {"length-more", "mutant: a key beyond key_length attended", .length = fault_length_more},
+    {"length-less", "mutant: the last valid key masked", .length = fault_length_less},
+    {"length-ignored", "mutant: key_length ignored", .length = fault_length_all},
+    {"length-tile", "mutant: key_length rounded up to a tile", .length = fault_length_tile},
+    {"length-batch-0", "mutant: the key_length of batch 0 for all",
+     .place = fault_length_of_batch_0},
+    {"mask-inverted", "mutant: the mask inverted on a tile", .mask = MASK_INVERTED},
+    {"mask-ignored", "mutant: the mask ignored", .mask = MASK_IGNORED},
+    {"mask-scaled", "mutant: the mask added before the scale", .mask = MASK_SCALED},
+    {"mask-row", "mutant: the mask of the next row", .place = fault_mask_row},
+    {"causal", "mutant: keys after the row masked", .mask = MASK_CAUSAL},
+    /* rows, channels, heads, batches */
+    {"rows-swapped", "mutant: rows swapped in pairs", .place = fault_row_pairs},
+    {"row-block", "mutant: the last block of rows is that before", .place = fault_row_block},
+    {"row-tail", "mutant: the last row is that before", .place = fault_row_tail},
+    {"heads-swapped", "mutant: k and v of the neighbouring head", .place = fault_heads_swapped},
+    {"values-head-0", "mutant: v of head 0 for all", .place = fault_values_of_head_0},
+    {"heads-shared", "mutant: two heads share k and v", .place = fault_keys_of_half_head},
+    {"keys-batch-0", "mutant: k of batch 0 for all", .place = fault_keys_of_batch_0},
+    {"batches-swapped", "mutant: batches swapped in pairs", .place = fault_batches_swapped},
+    {"channels-dropped", "mutant: the last 8 channels missing in q k", .load = fault_last_channels},
+    {"channels-shifted", "mutant: channels of k one further than those of q",
+     .load = fault_key_channels},
+    {"columns-swapped", "mutant: neighbouring channels of v swapped in odd rows",
+     .load = fault_value_columns},
+    {"row-zero", "mutant: one row is zero", .damage = fault_row_missing},
+    {"row-nan", "mutant: one row is NaN", .damage = fault_nan_row},
+    {"rows-missing", "mutant: the last rows are not written", .damage = fault_block_missing},
+    {"channel-wrong", "mutant: one channel is its neighbour", .damage = fault_channel},
+    {"element-wrong", "mutant: one element of all is a quarter too large", .damage = fault_one_bit},
+    {"flushed", "mutant: [f32 f16] subnormal values read as 0", .load = fault_flushed},
+    /* arithmetic */
+    {"accumulators-bf16", "mutant: sums kept in bf16", .block = 16, .accumulators = FORMAT_BF16},
+    {"accumulators-f16", "mutant: sums kept in f16", .block = 16, .accumulators = FORMAT_F16},
+    {"scores-bf16", "mutant: logits rounded to bf16", .scores = FORMAT_BF16},
+    {"scores-f16", "mutant: [f32] logits rounded to f16", .scores = FORMAT_F16},
+    {"p-bf16", "mutant: [f32 f16] the map rounded to bf16", .p = FORMAT_BF16},
+    {"p-truncated", "mutant: the map cut to bf16", .p = FORMAT_TRUNCATED},
+    {"output-truncated", "mutant: the output cut to bf16", .output = FORMAT_TRUNCATED},
+    /* softmax */
+    {"no-maximum", "mutant: no maximum subtracted", .reference = REFERENCE_NONE},
+    {"stale-maximum", "mutant: the maximum of the first block for all",
+     .reference = REFERENCE_FIRST},
+    {"no-rescale", "mutant: nothing rescaled when the maximum moves", .rescale = RESCALE_NONE},
+    {"no-rescale-sum", "mutant: the sum not rescaled", .rescale = RESCALE_OUTPUT_ALONE},
+    {"no-rescale-output", "mutant: the output not rescaled", .rescale = RESCALE_SUM_ALONE},
+    {"rescale-twice", "mutant: the output rescaled twice", .rescale = RESCALE_TWICE},
+    {"merge-average", "mutant: parts merged without their weights", .parts = 2,
+     .merge = MERGE_AVERAGE},
+    {"merge-last", "mutant: the last of 7 parts missing", .parts = 7, .merge = MERGE_WITHOUT_LAST},
+    {"sum-tile", "mutant: a tile missing in the denominator", .sum_misses = MUTANT_TILE},
+    {"sum-key", "mutant: a key missing in the denominator", .sum_misses = 1},
+    {"sum-one", "mutant: 1 added to the denominator", .sum_has_one = 1},
+    {"mean", "mutant: the mean of v", .scale = fault_scale_zero},
+    {"zeros", "mutant: zeros", .damage = fault_zeros},
+    {"gain-0.98", "mutant: the output times 0.98", .damage = fault_gain},
+    {"gain-0.998", "mutant: the output times 0.998", .damage = fault_gain_998},
+    /* log-sum-exp */
+    {"lse-base-2", "mutant: the log-sum-exp in base 2", .lse = LSE_BASE_2},
+    {"lse-no-maximum", "mutant: the log-sum-exp without the maximum", .lse = LSE_WITHOUT_MAXIMUM},
+    {"lse-maximum", "mutant: the maximum as log-sum-exp", .lse = LSE_MAXIMUM_ALONE},
+    {"lse-shifted", "mutant: the log-sum-exp off by 0.01", .damage = fault_lse_shifted},
+};
+
+const mutant *mutant_honest_at(size_t i)
+{
+    return i < sizeof honest / sizeof *honest ? &honest[i] : NULL;
+}
+
+const mutant *mutant_broken_at(size_t i)
+{
+    return i < sizeof broken / sizeof *broken ? &broken[i] : NULL;
+}
