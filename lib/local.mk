@@ -9,6 +9,15 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/head.h \
 	%D%/attention/last.c \
 	%D%/attention/last.h \
+	%D%/attention/meter.c \
+	%D%/attention/meter.h \
+	%D%/attention/meter_entropy.c \
+	%D%/attention/meter_kinds.h \
+	%D%/attention/meter_map.c \
+	%D%/attention/meter_mass.c \
+	%D%/attention/meter_parse.c \
+	%D%/attention/meter_rows.c \
+	%D%/attention/meter_table.c \
 	%D%/attention/pattern.c \
 	%D%/attention/pattern.h \
 	%D%/attention/pattern_check.c \
@@ -155,6 +164,7 @@ vditinclude_HEADERS = \
 	%D%/vdit/file.h \
 	%D%/vdit/golden.h \
 	%D%/vdit/judge.h \
+	%D%/vdit/meter.h \
 	%D%/vdit/op.h \
 	%D%/vdit/random.h \
 	%D%/vdit/run.h \

@@ -158,6 +158,12 @@ static void snap(mpfr_t value, const mpfr_t size)
     mpfr_clear(above);
 }
 
+double attention_oracle_round(mpfr_t value, const mpfr_t size, vdit_dtype dtype)
+{
+    snap(value, size);
+    return oracle_round(value, dtype);
+}
+
 void attention_oracle_sums(mpfr_t value, mpfr_t size, const attention_oracle *oracle, size_t c)
 {
     mpfr_t term;

@@ -39,6 +39,9 @@ double attention_oracle_lse(const attention_oracle *oracle);
 double attention_oracle_map(const attention_oracle *oracle, size_t j);
 double attention_oracle_sigma(const attention_oracle *oracle, size_t c);
 
+/* Snaps value relative to size, then rounds it once. */
+double attention_oracle_round(mpfr_t value, const mpfr_t size, vdit_dtype dtype);
+
 /* Out: value = sum a_j v_j, size = sum a_j |v_j| of channel c, neither snapped nor rounded. */
 void attention_oracle_sums(mpfr_t value, mpfr_t size, const attention_oracle *oracle, size_t c);
 

@@ -196,6 +196,12 @@ check_PROGRAMS += %D%/test_golden_draw
 %C%_test_golden_draw_SOURCES = %D%/test_golden_draw.c $(ORACLE)
 %C%_test_golden_draw_LDADD = $(ORACLE_LIBS)
 
+METER = %D%/meter_oracle.c %D%/meter_oracle.h
+
+check_PROGRAMS += %D%/test_meter
+%C%_test_meter_SOURCES = %D%/test_meter.c $(METER) $(SCENE)
+%C%_test_meter_LDADD = $(ORACLE_LIBS)
+
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
 
 check_PROGRAMS += %D%/test_op_linear

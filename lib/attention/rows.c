@@ -160,18 +160,26 @@ static size_t finish_outputs(vdit_rows *rows, const vdit_stream *stream,
     return settled;
 }
 
-/* lse = ln 2 top + ln sum, with the errors of both. Returns: 1 if settled. */
-static size_t finish_lse(vdit_rows *rows, const vdit_stream *stream, const vdit_row_bound *bound,
-                         size_t lane)
+/* lse = ln 2 top + ln sum, with the errors of both. */
+int vdit_rows_lse(double *lse, const vdit_stream *stream, size_t lane)
 {
-    const vdit_head *head = stream->head;
-    double top = stream->top[lane] * LN_2, rest = vdit_log_estimate(stream->sum[lane]);
-    double lse = top + rest, value;
-    double error = bound->weight + bound->logit * head->key_norm_max + bound->total +
-                   VDIT_ESTIMATE_ERROR * fabs(rest) + UNIT * (4 * fabs(top) + 2 * fabs(lse) + 1);
+    double top = stream->top[lane] * LN_2, rest = vdit_log_estimate(stream->sum[lane]), error;
+    vdit_row_bound bound;
 
-    if (bound->usable && vdit_settle_simple(&value, VDIT_F32, lse, 1.02 * error + bound->floor)) {
-        vdit_rows_put(head, head->call->lse, stream->first + lane, 0, value);
+    vdit_stream_bound(&bound, stream, lane);
+    error = bound.weight + bound.logit * stream->head->key_norm_max + bound.total +
+            VDIT_ESTIMATE_ERROR * fabs(rest) + UNIT * (4 * fabs(top) + 2 * fabs(top + rest) + 1);
+    return bound.usable &&
+           vdit_settle_simple(lse, VDIT_F32, top + rest, 1.02 * error + bound.floor);
+}
+
+/* Returns: 1 if the lse of lane was settled. */
+static size_t finish_lse(vdit_rows *rows, const vdit_stream *stream, size_t lane)
+{
+    double lse;
+
+    if (vdit_rows_lse(&lse, stream, lane)) {
+        vdit_rows_put(stream->head, stream->head->call->lse, stream->first + lane, 0, lse);
         return 1;
     }
     rows->open[stream->first + lane] |= VDIT_OPEN_LSE;
@@ -203,7 +211,7 @@ size_t vdit_rows_finish(vdit_rows *rows, const vdit_stream *stream)
             start_row(rows, stream, lane);
             vdit_stream_bound(&bound[lane - p * nr], stream, lane);
             if (head->call->lse != NULL && !is_empty(stream, lane))
-                settled += finish_lse(rows, stream, &bound[lane - p * nr], lane);
+                settled += finish_lse(rows, stream, lane);
         }
         if (head->call->o != NULL)
             settled += finish_outputs(rows, stream, bound, p);

@@ -29,6 +29,9 @@ vdit_status vdit_rows_new(vdit_run *run, vdit_rows *rows, const vdit_head *head)
 /* Writes value into element (b, h, r, i) of an output, rounding nothing: it is an element of its type. */
 void vdit_rows_put(const vdit_head *head, const vdit_tensor *out, size_t r, size_t i, double value);
 
+/* Out: lse of a row with a weight, if stage 0 can round it. Returns: 1 if so. */
+int vdit_rows_lse(double *lse, const vdit_stream *stream, size_t lane);
+
 /* Writes what stage 0 settles of a block, o and lse, and opens the rest. Returns: elements settled. */
 size_t vdit_rows_finish(vdit_rows *rows, const vdit_stream *stream);
 

@@ -51,8 +51,7 @@ static void fill_row(const vdit_head *head, vdit_rows *rows, size_t r, double o,
     rows->open[r] = 0;
 }
 
-/* The logits of row r that are not finite. Returns: 1 if they decide the row. */
-static int odd_logits(const vdit_head *head, vdit_rows *rows, size_t r, double *q, double *k)
+vdit_row_kind vdit_special_kind(const vdit_head *head, size_t r, double *q, double *k)
 {
     int odd_query = !vdit_head_query(head, q, r);
     size_t keys = odd_query ? vdit_key_length(head->call, head->b) : head->odd_key_count;
@@ -66,12 +65,24 @@ static int odd_logits(const vdit_head *head, vdit_rows *rows, size_t r, double *
         count(&met, logit_class(head, q, k));
     }
     if (met.nan)
+        return VDIT_ROW_NAN;
+    if (met.plus)
+        return VDIT_ROW_INFINITE;
+    return odd_query ? VDIT_ROW_EMPTY : VDIT_ROW_PLAIN; /* then every logit is -inf */
+}
+
+/* The logits of row r that are not finite. Returns: 1 if they decide the row. */
+static int odd_logits(const vdit_head *head, vdit_rows *rows, size_t r, double *q, double *k)
+{
+    vdit_row_kind kind = vdit_special_kind(head, r, q, k);
+
+    if (kind == VDIT_ROW_NAN)
         fill_row(head, rows, r, NAN, NAN);
-    else if (met.plus)
+    else if (kind == VDIT_ROW_INFINITE)
         fill_row(head, rows, r, NAN, INFINITY);
-    else if (odd_query)
-        fill_row(head, rows, r, 0, -INFINITY); /* every logit is -inf: an empty row */
-    return met.nan || met.plus || odd_query;
+    else if (kind == VDIT_ROW_EMPTY)
+        fill_row(head, rows, r, 0, -INFINITY);
+    return kind != VDIT_ROW_PLAIN;
 }
 
 /* Channel c of row r, where some attended value may be infinite or NaN. */

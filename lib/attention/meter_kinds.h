@@ -1,0 +1,15 @@
+/* meter_kinds.h - the kinds of meters, each in a file of its family. */
+#ifndef VDIT_ATTENTION_METER_KINDS_H
+#define VDIT_ATTENTION_METER_KINDS_H
+
+#include "attention/meter.h"
+
+extern const vdit_meter_kind vdit_meter_entropy;
+extern const vdit_meter_kind vdit_meter_first_frame;
+extern const vdit_meter_kind vdit_meter_lse;
+extern const vdit_meter_kind vdit_meter_rectangle;
+extern const vdit_meter_kind vdit_meter_rows;
+extern const vdit_meter_kind vdit_meter_segments;
+extern const vdit_meter_kind vdit_meter_text0;
+
+#endif

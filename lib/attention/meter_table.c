@@ -1,0 +1,7 @@
+/* meter_table.c - the list of meters, by name. */
+#include "attention/meter.h"
+#include "attention/meter_kinds.h"
+
+const vdit_meter_kind *const vdit_meter_kinds[] = {
+    &vdit_meter_entropy, &vdit_meter_first_frame, &vdit_meter_lse,   &vdit_meter_rectangle,
+    &vdit_meter_rows,    &vdit_meter_segments,    &vdit_meter_text0, NULL};
