@@ -11,13 +11,18 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/last.h \
 	%D%/attention/meter.c \
 	%D%/attention/meter.h \
+	%D%/attention/meter_energy.c \
 	%D%/attention/meter_entropy.c \
 	%D%/attention/meter_kinds.h \
+	%D%/attention/meter_ladder.c \
+	%D%/attention/meter_ladder.h \
 	%D%/attention/meter_map.c \
 	%D%/attention/meter_mass.c \
 	%D%/attention/meter_parse.c \
 	%D%/attention/meter_rows.c \
+	%D%/attention/meter_sink.c \
 	%D%/attention/meter_table.c \
+	%D%/attention/meter_top.c \
 	%D%/attention/pattern.c \
 	%D%/attention/pattern.h \
 	%D%/attention/pattern_check.c \

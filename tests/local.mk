@@ -202,6 +202,10 @@ check_PROGRAMS += %D%/test_meter
 %C%_test_meter_SOURCES = %D%/test_meter.c $(METER) $(SCENE)
 %C%_test_meter_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_meter_keys
+%C%_test_meter_keys_SOURCES = %D%/test_meter_keys.c $(METER) $(SCENE)
+%C%_test_meter_keys_LDADD = $(ORACLE_LIBS)
+
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
 
 check_PROGRAMS += %D%/test_op_linear

@@ -27,8 +27,7 @@ double vdit_last_bytes(const vdit_attention *a)
     return (double)a->k->shape[2] * sizeof(vdit_mp) + 16 * (double)a->q->shape[3];
 }
 
-/* Out: logit = scale * q.k_j + mask, exactly. Returns: 0 if the key is masked out. */
-static int exact_logit(vdit_acc *logit, vdit_last *last, size_t j)
+int vdit_last_logit(vdit_acc *logit, vdit_last *last, size_t j)
 {
     const vdit_head *head = last->head;
     size_t at = head->key_at[j], mr = head->kernel->mr;
@@ -55,7 +54,7 @@ static int exact_top(vdit_acc *top, vdit_last *last)
     int any = 0;
 
     for (size_t j = 0; j < last->head->keys; j++) {
-        if (!exact_logit(&logit, last, j))
+        if (!vdit_last_logit(&logit, last, j))
             continue;
         difference = logit;
         if (any)
@@ -67,21 +66,26 @@ static int exact_top(vdit_acc *top, vdit_last *last)
     return any;
 }
 
+void vdit_last_aim(vdit_last *last, size_t r)
+{
+    last->r = r;
+    vdit_head_query(last->head, last->q, r);
+}
+
 void vdit_last_load(vdit_last *last, size_t r)
 {
     static const vdit_mp zero = {0, 0, {0}};
     vdit_acc top, logit;
     int any;
 
-    last->r = r;
+    vdit_last_aim(last, r);
     last->sum = last->top = zero;
-    vdit_head_query(last->head, last->q, r);
     any = exact_top(&top, last);
     if (any)
         vdit_mp_from_acc(&last->top, &top);
     for (size_t j = 0; j < last->head->keys; j++) {
         last->p[j] = zero;
-        if (!any || !exact_logit(&logit, last, j))
+        if (!any || !vdit_last_logit(&logit, last, j))
             continue;
         vdit_acc_sub(&logit, &top);
         vdit_mp_from_acc(&last->p[j], &logit);

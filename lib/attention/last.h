@@ -26,6 +26,12 @@ double vdit_last_bytes(const vdit_attention *call);
 /* Computes the weights of row r, whose query is finite. */
 void vdit_last_load(vdit_last *last, size_t r);
 
+/* Makes r the row of vdit_last_logit alone: its weights are not computed. */
+void vdit_last_aim(vdit_last *last, size_t r);
+
+/* Out: logit = scale * q.k_j + mask of packed key j, exactly. Returns: 0 if the key is masked out. */
+int vdit_last_logit(vdit_acc *logit, vdit_last *last, size_t j);
+
 /* Returns: o of channel c, rounded once into dtype; ties and near-ties by the snap rule. */
 double vdit_last_output(const vdit_last *last, size_t c, vdit_dtype dtype);
 

@@ -115,6 +115,9 @@ double vdit_meter_ratio(const vdit_acc *sum, const vdit_acc *over, vdit_dtype dt
 /* Returns: 1 if lane of the walk's block is a plain row: only those have entries to look at. */
 int vdit_meter_has(const vdit_meter_engine *engine, const vdit_walk *walk, size_t lane);
 
+/* Returns: how many rows of the head are queries of these classes. */
+size_t vdit_meter_queries(const vdit_meter_engine *engine, unsigned queries);
+
 /* Returns: the number of valid keys of row r: within the key length, not masked out. */
 size_t vdit_meter_valid_keys(const vdit_meter_engine *engine, size_t r);
 

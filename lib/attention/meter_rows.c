@@ -108,6 +108,15 @@ double vdit_meter_mean(const vdit_meter *meter, size_t n, unsigned queries,
     return vdit_meter_ratio(&sum, &rows, VDIT_F32);
 }
 
+size_t vdit_meter_queries(const vdit_meter_engine *engine, unsigned queries)
+{
+    size_t count = 0;
+
+    for (size_t r = 0; r < engine->rows; r++)
+        count += (engine->query_class[r] & queries) != 0;
+    return count;
+}
+
 size_t vdit_meter_valid_keys(const vdit_meter_engine *engine, size_t r)
 {
     size_t length = vdit_key_length(engine->call, engine->head.b), count = 0;

@@ -86,5 +86,5 @@ void vdit_walk_cut(const vdit_walk *walk, size_t lane, double tau, double *low, 
     double weight = middle * walk->stream.sum[lane], slack = weight * (walk->error[lane] + 0x1p-50);
 
     *low = weight - slack > 0 ? weight - slack : 0;
-    *high = tau > 0 ? weight + slack : 0;
+    *high = !(tau > 0) ? 0 : walk->error[lane] < 1 ? weight + slack : INFINITY;
 }

@@ -1,0 +1,210 @@
+/*
+ * meter_sink.c - the sink of a head (C27 to C29, C33): the key that more than half of the queries give a weight
+ * of tau or more; of several the one with the largest count, then the lowest index. Its place, and the length of
+ * its value against those of the other keys.
+ */
+#include <math.h>
+#include <string.h>
+#include "attention/meter_ladder.h"
+
+enum { KEY, COUNT, QUERIES, PLACE, TEXT, TEXT0, KEYS, VALUE_NORM, MEAN_NORM, RATIO };
+
+/* The options, in the order of the table below. */
+enum { OPTION_TAU, OPTION_QUERIES, OPTION_KEYS };
+
+typedef struct sink {
+    vdit_ladder ladder;
+    unsigned keys; /* kinds of keys that can be a sink */
+    double *v;     /* [dv] */
+} sink;
+
+static void open(vdit_meter *meter)
+{
+    sink *state = vdit_run_alloc(meter->engine->run, 1, sizeof *state);
+
+    if (state == NULL)
+        return;
+    memset(state, 0, sizeof *state);
+    meter->state = state;
+    state->ladder.steps = 1;
+    state->ladder.tau[0] = vdit_round_f64(VDIT_F32, vdit_meter_number(meter, OPTION_TAU, 1e-6, 1));
+    state->ladder.queries = vdit_meter_tokens(meter, OPTION_QUERIES);
+    state->keys = vdit_meter_tokens(meter, OPTION_KEYS);
+    meter->extent['P' - 'A'] = 3;
+}
+
+static void start(vdit_meter *meter)
+{
+    sink *state = meter->state;
+
+    state->v = vdit_run_alloc(meter->engine->run, meter->engine->head.dv, sizeof(double));
+    vdit_ladder_new(meter->engine->run, &state->ladder, meter->engine);
+}
+
+static void begin(vdit_meter *meter)
+{
+    vdit_ladder_begin(&((sink *)meter->state)->ladder);
+}
+
+static void begin_block(vdit_meter *meter, vdit_walk *walk, int worker)
+{
+    vdit_ladder_begin_block(&((sink *)meter->state)->ladder, walk, worker);
+}
+
+static void tile(vdit_meter *meter, vdit_walk *walk, size_t p, size_t t, int worker)
+{
+    vdit_ladder_tile(&((sink *)meter->state)->ladder, walk, p, t, worker);
+}
+
+/*
+ * Returns: the square root of an exact sum of squares, rounded once to f32. Where two candidates are left, the
+ * midpoint between them has 25 bits and its square 50, so that the comparison is exact.
+ */
+static double root_f32(const vdit_acc *square)
+{
+    double root = sqrt(vdit_acc_round(square, VDIT_F64));
+    double low = vdit_round_f64(VDIT_F32, root * (1 - 0x1p-50));
+    double high = vdit_round_f64(VDIT_F32, root * (1 + 0x1p-50));
+    double middle = low / 2 + fmin(high, 0x1p128) / 2;
+    vdit_acc rest = *square, edge;
+    int order;
+
+    if (low == high)
+        return low;
+    vdit_acc_zero(&edge);
+    vdit_acc_add(&edge, middle * middle);
+    vdit_acc_sub(&rest, &edge);
+    order = vdit_acc_sign(&rest);
+    return order < 0 ? low : order > 0 ? high : vdit_round_f64(VDIT_F32, middle);
+}
+
+/* Returns: the length of the value of key j, rounded once to f32. */
+static double value_norm(const vdit_head *head, double *v, size_t j)
+{
+    double odd = 0;
+    vdit_acc sum;
+
+    vdit_acc_zero(&sum);
+    vdit_head_value(head, v, j);
+    for (size_t c = 0; c < head->dv; c++)
+        if (v[c] - v[c] == 0)
+            vdit_acc_add_product(&sum, v[c], v[c]);
+        else
+            odd += fabs(v[c]); /* inf or NaN */
+    return odd != 0 ? odd : root_f32(&sum);
+}
+
+/* The lengths of the values, C33: facts of keys; their mean is exact until it is rounded. */
+static void put_norms(vdit_meter *meter, size_t key)
+{
+    sink *state = meter->state;
+    const vdit_head *head = &meter->engine->head;
+    size_t length = vdit_key_length(head->call, head->b);
+    double own = value_norm(head, state->v, key), odd = own - own;
+    vdit_acc sum, others, scaled;
+
+    vdit_acc_zero(&sum);
+    vdit_acc_zero(&others);
+    vdit_acc_zero(&scaled);
+    for (size_t j = 0; j < length; j++) {
+        double norm = j != key ? value_norm(head, state->v, j) : 0;
+        odd += norm - norm;
+        if (norm - norm == 0)
+            vdit_acc_add(&sum, norm);
+    }
+    vdit_meter_put(meter, VALUE_NORM, 0, 0, own);
+    vdit_meter_put(meter, MEAN_NORM, 0, 0, NAN);
+    vdit_meter_put(meter, RATIO, 0, 0, NAN);
+    if (odd != 0 || length < 2)
+        return;
+    vdit_acc_add(&others, (double)(length - 1));
+    vdit_acc_add_product(&scaled, own, (double)(length - 1));
+    vdit_meter_put(meter, MEAN_NORM, 0, 0, vdit_meter_ratio(&sum, &others, VDIT_F32));
+    if (vdit_acc_sign(&sum) > 0)
+        vdit_meter_put(meter, RATIO, 0, 0, vdit_meter_ratio(&scaled, &sum, VDIT_F32));
+}
+
+/* Where the sink is, and what. */
+static void put_sink(vdit_meter *meter, size_t key)
+{
+    const vdit_layout *layout = &meter->engine->layout;
+    int text = vdit_axis_kind(&layout->key, key) == VDIT_TEXT;
+    size_t place[3];
+
+    vdit_meter_put(meter, KEY, 0, 0, (double)key);
+    vdit_meter_put(meter, TEXT, 0, 0, text);
+    vdit_meter_put(meter, TEXT0, 0, 0, text && key == layout->key.text_at);
+    if (!text && layout->frames > 0) {
+        vdit_layout_place(place, layout, &layout->key, key);
+        for (size_t i = 0; i < 3; i++)
+            vdit_meter_put(meter, PLACE, 0, i, (double)place[i]);
+    }
+    put_norms(meter, key);
+}
+
+static void put_none(vdit_meter *meter)
+{
+    vdit_meter_put(meter, KEY, 0, 0, -1);
+    for (size_t i = 0; i < 3; i++)
+        vdit_meter_put(meter, PLACE, 0, i, -1);
+    vdit_meter_put(meter, VALUE_NORM, 0, 0, NAN);
+    vdit_meter_put(meter, MEAN_NORM, 0, 0, NAN);
+    vdit_meter_put(meter, RATIO, 0, 0, NAN);
+}
+
+static void end(vdit_meter *meter)
+{
+    const sink *state = meter->state;
+    const vdit_head *head = &meter->engine->head;
+    size_t queries = vdit_meter_queries(meter->engine, state->ladder.queries), found = 0;
+    uint64_t most = 0;
+
+    for (size_t j = 0; j < head->keys; j++) {
+        size_t key = head->key_at[j];
+        uint64_t count = vdit_ladder_count(&state->ladder, 0, j);
+
+        if ((vdit_axis_kind(&meter->engine->layout.key, key) & state->keys) == 0)
+            continue;
+        vdit_meter_put(meter, KEYS, 0, key, 2 * count > queries);
+        if (count > most) {
+            most = count;
+            found = key;
+        }
+    }
+    vdit_meter_put(meter, COUNT, 0, 0, (double)most);
+    vdit_meter_put(meter, QUERIES, 0, 0, (double)queries);
+    put_none(meter);
+    if (2 * most > queries)
+        put_sink(meter, found);
+}
+
+static const vdit_meter_output outputs[] = {
+    {"key", VDIT_I64, "BH", "the sink's key, -1 if there is none"},
+    {"count", VDIT_I64, "BH", "the largest count of a key"},
+    {"queries", VDIT_I64, "BH", "how many queries there are"},
+    {"place", VDIT_I64, "BHP", "t, y, x of the sink; -1 for text, or without a layout"},
+    {"text", VDIT_BOOL, "BH", "1 if the sink is a text token"},
+    {"text0", VDIT_BOOL, "BH", "1 if it is the first text token"},
+    {"keys", VDIT_BOOL, "BHK", "1 for every key that more than half of the queries attend to so"},
+    {"value_norm", VDIT_F32, "BH", "length of the sink's value; NaN without a sink"},
+    {"mean_norm", VDIT_F32, "BH", "mean length of the other valid keys' values"},
+    {"ratio", VDIT_F32, "BH", "value_norm over that mean before its rounding"},
+    {NULL, VDIT_F32, NULL, NULL}};
+
+static const vdit_meter_option options[] = {
+    {"tau", "0.3", "the weight that counts as heavy, rounded to f32"},
+    {"queries", "video", "video, text or all: which queries are counted"},
+    {"keys", "all", "video, text or all: which keys can be a sink"},
+    {NULL, NULL, NULL}};
+
+const vdit_meter_kind vdit_meter_sink = {
+    .info =
+        {"sink", "the key that most queries attend to heavily",
+         "C27=more-than-half,C28=option,C29=largest-count,C30=current-forward,C33=L2/mean-others",
+         2, 0, options, outputs},
+    .open = open,
+    .start = start,
+    .begin = begin,
+    .begin_block = begin_block,
+    .tile = tile,
+    .end = end};
