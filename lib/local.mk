@@ -3,10 +3,17 @@
 noinst_LTLIBRARIES += libvdit-core.la
 libvdit_core_la_SOURCES = \
 	%D%/attention/call.c \
+	%D%/attention/compose.c \
+	%D%/attention/compose.h \
 	%D%/attention/edit.c \
+	%D%/attention/edit_check.c \
+	%D%/attention/edited.c \
+	%D%/attention/edited.h \
 	%D%/attention/fast.c \
 	%D%/attention/head.c \
 	%D%/attention/head.h \
+	%D%/attention/intervene.c \
+	%D%/attention/intervene.h \
 	%D%/attention/last.c \
 	%D%/attention/last.h \
 	%D%/attention/meter.c \
@@ -27,6 +34,11 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/pattern.h \
 	%D%/attention/pattern_check.c \
 	%D%/attention/reference.c \
+	%D%/attention/part.c \
+	%D%/attention/part.h \
+	%D%/attention/part_exact.c \
+	%D%/attention/post.c \
+	%D%/attention/post.h \
 	%D%/attention/refine.c \
 	%D%/attention/refine.h \
 	%D%/attention/rows.c \
@@ -66,6 +78,7 @@ libvdit_core_la_SOURCES = \
 	%D%/exact/mp_constants.c \
 	%D%/exact/mp_constants.h \
 	%D%/exact/mp_elementary.c \
+	%D%/exact/pair.h \
 	%D%/exact/round.c \
 	%D%/exact/round.h \
 	%D%/exact/settle.c \

@@ -140,8 +140,7 @@ void attention_oracle_load(attention_oracle *oracle, size_t b, size_t h, size_t 
     mpfr_clear(difference);
 }
 
-/* The snap rule. */
-static void snap(mpfr_t value, const mpfr_t size)
+void attention_oracle_snap(mpfr_t value, const mpfr_t size)
 {
     mpfr_t above;
     long exponent;
@@ -193,7 +192,7 @@ double attention_oracle_output(const attention_oracle *oracle, size_t c, vdit_dt
 
     mpfr_inits2(BITS, value, size, (mpfr_ptr)0);
     attention_oracle_sums(value, size, oracle, c);
-    snap(value, size);
+    attention_oracle_snap(value, size);
     rounded = oracle_round(value, dtype);
     mpfr_clears(value, size, (mpfr_ptr)0);
     return rounded;
@@ -212,7 +211,7 @@ double attention_oracle_lse(const attention_oracle *oracle)
     mpfr_abs(top, oracle->top, NEAREST);
     mpfr_add(size, size, top, NEAREST);
     mpfr_add(value, value, oracle->top, NEAREST);
-    snap(value, size);
+    attention_oracle_snap(value, size);
     rounded = oracle_round(value, VDIT_F32);
     mpfr_clears(value, size, top, (mpfr_ptr)0);
     return rounded;
@@ -227,7 +226,7 @@ double attention_oracle_map(const attention_oracle *oracle, size_t j)
     for (size_t i = 0; i < oracle->count; i++)
         if (oracle->key[i] == j) {
             mpfr_div(value, oracle->p[i], oracle->sum, NEAREST);
-            snap(value, value);
+            attention_oracle_snap(value, value);
             rounded = oracle_round(value, VDIT_F32);
         }
     mpfr_clear(value);
@@ -296,7 +295,7 @@ double attention_oracle_sigma(const attention_oracle *oracle, size_t c)
     mpfr_mul_d(size, size, noise->sum_unit, NEAREST);
     mpfr_sqr(size, size, NEAREST);
     mpfr_add(sum, sum, size, NEAREST);
-    snap(sum, sum);
+    attention_oracle_snap(sum, sum);
     mpfr_sqrt(sum, sum, NEAREST);
     rounded = oracle_round(sum, VDIT_BF16);
     mpfr_clears(sum, o, size, (mpfr_ptr)0);

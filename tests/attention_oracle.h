@@ -45,4 +45,7 @@ double attention_oracle_round(mpfr_t value, const mpfr_t size, vdit_dtype dtype)
 /* Out: value = sum a_j v_j, size = sum a_j |v_j| of channel c, neither snapped nor rounded. */
 void attention_oracle_sums(mpfr_t value, mpfr_t size, const attention_oracle *oracle, size_t c);
 
+/* The snap rule: value becomes the nearest multiple of 2^-90 C, with C from size. */
+void attention_oracle_snap(mpfr_t value, const mpfr_t size);
+
 #endif

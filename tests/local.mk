@@ -132,6 +132,12 @@ check_PROGRAMS += %D%/test_attention
 %C%_test_attention_SOURCES = %D%/test_attention.c $(SCENE)
 %C%_test_attention_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_edit
+%C%_test_edit_SOURCES = %D%/test_edit.c %D%/edit_oracle.c %D%/edit_oracle.h %D%/edit_scene.c \
+	%D%/edit_scene.h $(SCENE)
+%C%_test_edit_LDADD = $(ORACLE_LIBS)
+%C%_test_edit_LDFLAGS = -Wl,--wrap=vdit_settle -Wl,--wrap=vdit_refine_sums
+
 check_PROGRAMS += %D%/test_attention_bounds
 %C%_test_attention_bounds_SOURCES = %D%/test_attention_bounds.c $(STAGES) $(SCENE)
 %C%_test_attention_bounds_LDFLAGS = $(STAGES_WRAP)

@@ -1,6 +1,7 @@
 /* call.c - setting up, checking and estimating an attention call. */
 #include <math.h>
 #include <string.h>
+#include "attention/intervene.h"
 #include "attention/last.h"
 #include "attention/refine.h"
 #include "attention/sigma.h"
@@ -193,6 +194,8 @@ vdit_status vdit_attention_check(vdit_run *run, const vdit_attention *a)
     check_dtype(run, "map", a->map, VDIT_F32);
     if (a->sigma != NULL)
         check_noise(run, &a->noise);
+    if (a->edits != NULL && vdit_run_status(run) == VDIT_OK)
+        vdit_edits_check(run, a);
     return vdit_run_status(run);
 }
 

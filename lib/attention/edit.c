@@ -8,6 +8,7 @@ void vdit_edit_init(vdit_edit *edit)
     edit->size = sizeof *edit;
     edit->queries = VDIT_ANY;
     edit->temperature = 1;
+    edit->keep_moment = VDIT_AFTER_SOFTMAX;
     edit->gate = 1;
 }
 

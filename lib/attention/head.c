@@ -104,7 +104,17 @@ void vdit_head_value(const vdit_head *head, double *v, size_t j)
     load_row(head->call->v, v, head->b, head->h, j);
 }
 
-double vdit_head_mask(const vdit_head *head, size_t r, size_t j)
+double vdit_head_own_value(const vdit_head *head, size_t r, size_t c)
+{
+    size_t index[4] = {head->b, head->h, vdit_query_at(head->call, r), c};
+    double value;
+
+    vdit_load_f64(&value, 1, vdit_tensor_at(head->call->v, index), 1, head->call->v->dtype);
+    return value;
+}
+
+/* The call's own mask. */
+static double call_mask(const vdit_head *head, size_t r, size_t j)
 {
     const vdit_tensor *mask = head->call->mask;
     size_t index[4] = {head->b, head->h, 0, j};
@@ -122,7 +132,104 @@ double vdit_head_mask(const vdit_head *head, size_t r, size_t j)
     return value;
 }
 
-enum { ORDINARY, ODD_VALUE, ODD_KEY };
+int vdit_head_frozen(const vdit_head *head, size_t r, size_t j)
+{
+    const vdit_tensor *keep = head->edit->keep;
+    size_t index[4] = {keep->shape[0] == 1 ? 0 : head->b, keep->shape[1] == 1 ? 0 : head->h, r,
+                       j / 8};
+
+    return *(const unsigned char *)vdit_tensor_at(keep, index) >> j % 8 & 1;
+}
+
+/* Whether a frozen mask acts before the softmax. */
+static int is_frozen(const vdit_edit *edit)
+{
+    return edit->prune == VDIT_PRUNE_MASK && edit->keep_moment == VDIT_BEFORE_SOFTMAX;
+}
+
+double vdit_head_mask(const vdit_head *head, size_t r, size_t j)
+{
+    unsigned char keep = 1;
+
+    if (head->edit != NULL)
+        vdit_pattern_row(head->edit, &head->layout, VDIT_BEFORE_SOFTMAX,
+                         vdit_query_at(head->call, r), j, 1, &keep);
+    if (head->edit != NULL && is_frozen(head->edit) && !vdit_head_frozen(head, r, j))
+        keep = 0;
+    return keep ? call_mask(head, r, j) : -INFINITY;
+}
+
+int vdit_head_has_key(const vdit_head *head, size_t j)
+{
+    const vdit_edit *edit = head->edit;
+
+    if (edit == NULL)
+        return 1;
+    if (edit->keys != NULL && *(const unsigned char *)vdit_tensor_at(edit->keys, &j) == 0)
+        return 0;
+    return edit->first_text == 0 || vdit_head_key_kind(head, j) == VDIT_VIDEO ||
+           j - head->layout.key.text_at < edit->first_text;
+}
+
+unsigned vdit_head_query_kind(const vdit_head *head, size_t query)
+{
+    return head->edit != NULL ? vdit_axis_kind(&head->layout.query, query) : VDIT_VIDEO;
+}
+
+unsigned vdit_head_key_kind(const vdit_head *head, size_t key)
+{
+    return head->edit != NULL ? vdit_axis_kind(&head->layout.key, key) : VDIT_VIDEO;
+}
+
+void vdit_head_keep(const vdit_head *head, vdit_moment moment, size_t r, size_t first, size_t count,
+                    unsigned char *keep)
+{
+    const size_t *key_at = head->key_at + first;
+    size_t query = vdit_query_at(head->call, r);
+
+    if (head->edit == NULL) {
+        memset(keep, 1, count);
+    } else if (key_at[count - 1] - key_at[0] == count - 1) {
+        vdit_pattern_row(head->edit, &head->layout, moment, query, key_at[0], count, keep);
+    } else {
+        for (size_t j = 0; j < count; j++)
+            vdit_pattern_row(head->edit, &head->layout, moment, query, key_at[j], 1, keep + j);
+    }
+}
+
+void vdit_head_mask_row(const vdit_head *head, double *row, size_t r, size_t first, size_t count)
+{
+    const vdit_tensor *mask = head->call->mask;
+    const size_t *key_at = head->key_at + first;
+    size_t query = vdit_query_at(head->call, r), index[4] = {head->b, head->h, query, key_at[0]};
+    unsigned char keep[VDIT_TILE];
+
+    memset(row, 0, count * sizeof *row);
+    if (mask != NULL) {
+        for (int axis = 0; axis < 4; axis++)
+            if (mask->shape[axis] == 1)
+                index[axis] = 0;
+        if (key_at[count - 1] - key_at[0] == count - 1 && mask->shape[3] > 1) { /* none left out */
+            vdit_load_f64(row, count, vdit_tensor_at(mask, index), mask->stride[3], mask->dtype);
+            for (size_t j = 0; mask->dtype == VDIT_BOOL && j < count; j++)
+                row[j] = row[j] != 0 ? 0 : -INFINITY;
+        } else {
+            for (size_t j = 0; j < count; j++)
+                row[j] = call_mask(head, r, key_at[j]);
+        }
+    }
+    if (head->edit == NULL)
+        return;
+    if (vdit_pattern_acts(head->edit, VDIT_BEFORE_SOFTMAX)) {
+        vdit_head_keep(head, VDIT_BEFORE_SOFTMAX, r, first, count, keep);
+        for (size_t j = 0; j < count; j++)
+            row[j] = keep[j] ? row[j] : -INFINITY;
+    }
+    for (size_t j = 0; is_frozen(head->edit) && j < count; j++)
+        row[j] = vdit_head_frozen(head, r, key_at[j]) ? row[j] : -INFINITY;
+}
+
+enum { ORDINARY, ODD_VALUE, ODD_KEY, ABSENT };
 
 /* Which keys are packed, and which are left to special.c. */
 static void choose_keys(vdit_head *head, int threads)
@@ -137,6 +244,10 @@ static void choose_keys(vdit_head *head, int threads)
         size_t end = length * ((size_t)thread + 1) / (size_t)threads;
 
         for (size_t j = length * (size_t)thread / (size_t)threads; j < end; j++) {
+            if (!vdit_head_has_key(head, j)) {
+                head->kind[j] = ABSENT;
+                continue;
+            }
             vdit_head_key(head, x, j);
             head->kind[j] = all_finite(x, head->d) ? ORDINARY : ODD_KEY;
             vdit_head_value(head, x, j);
@@ -148,7 +259,7 @@ static void choose_keys(vdit_head *head, int threads)
     for (size_t j = 0; j < length; j++) {
         if (head->kind[j] == ODD_KEY)
             head->odd_keys[head->odd_key_count++] = j;
-        else
+        else if (head->kind[j] != ABSENT)
             head->key_at[head->keys++] = j;
         if (head->kind[j] == ODD_VALUE)
             head->odd_values[head->odd_value_count++] = j;
@@ -222,6 +333,13 @@ void vdit_head_load(vdit_run *run, vdit_head *head, size_t b, size_t h)
 
     head->b = b;
     head->h = h;
+    head->edit = head->call->edits != NULL ? head->call->edits[h] : NULL;
+    if (head->edit != NULL)
+        vdit_layout_set(run, &head->layout, &head->edit->tokens, head->call->q->shape[2],
+                        head->call->k->shape[2]);
+    head->masked = head->call->mask != NULL ||
+                   (head->edit != NULL &&
+                    (vdit_pattern_acts(head->edit, VDIT_BEFORE_SOFTMAX) || is_frozen(head->edit)));
     choose_keys(head, threads);
     memset(head->value_max, 0, dv * sizeof(double));
     memset(head->value_norm, 0, dv * sizeof(double));

@@ -10,6 +10,7 @@
 #define VDIT_ATTENTION_HEAD_H
 
 #include <vdit/attention.h>
+#include "attention/pattern.h"
 #include "exact/kernel.h"
 
 /* Keys per tile, a multiple of every kernel's mr and of VDIT_KERNEL_CHUNK. */
@@ -17,8 +18,12 @@
 
 typedef struct vdit_head {
     const vdit_attention *call;
+    const vdit_edit
+        *edit; /* of this head, or NULL: only what acts before the softmax is read here */
     const vdit_kernel_f64 *kernel;
     size_t b, h;
+    vdit_layout layout;      /* of the edit's tokens */
+    int masked;              /* 1 if logits meet a mask: the call's, or the edit's */
     size_t d, dv, dv_padded; /* dv rounded up to whole panels */
     size_t row_count;        /* of the call: R */
     size_t keys, tiles;      /* packed keys and tiles of them */
@@ -62,8 +67,31 @@ int vdit_head_query(const vdit_head *head, double *q, size_t r);
 void vdit_head_key(const vdit_head *head, double *k, size_t j);
 void vdit_head_value(const vdit_head *head, double *v, size_t j);
 
+/* Returns: v of channel c at the key of the same index as row r's query. */
+double vdit_head_own_value(const vdit_head *head, size_t r, size_t c);
+
 /* Returns: the additive mask of row r and key j: 0 without one, -INFINITY if masked out. */
 double vdit_head_mask(const vdit_head *head, size_t r, size_t j);
+
+/*
+ * Out: keep[count], 1 where the edit leaves the entries of row r and the packed keys from first on, at most a
+ * tile of them, by their place at that moment. All ones without an edit.
+ */
+void vdit_head_keep(const vdit_head *head, vdit_moment moment, size_t r, size_t first, size_t count,
+                    unsigned char *keep);
+
+/* Returns: VDIT_VIDEO or VDIT_TEXT for a query or key of the call; VDIT_VIDEO without an edit. */
+unsigned vdit_head_query_kind(const vdit_head *head, size_t query);
+unsigned vdit_head_key_kind(const vdit_head *head, size_t key);
+
+/* Returns: 1 if the edit lets key j of the call take part. */
+int vdit_head_has_key(const vdit_head *head, size_t j);
+
+/* Returns: the bit of row r and key j of the call in the edit's frozen mask. */
+int vdit_head_frozen(const vdit_head *head, size_t r, size_t j);
+
+/* Out: mask[count] for row r and the packed keys from first on, which lie in one tile. */
+void vdit_head_mask_row(const vdit_head *head, double *mask, size_t r, size_t first, size_t count);
 
 /* Packed value of channel c at packed key j. */
 static inline double vdit_head_packed_value(const vdit_head *head, size_t j, size_t c)

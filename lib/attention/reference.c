@@ -7,6 +7,7 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#include "attention/intervene.h"
 #include "attention/last.h"
 #include "attention/refine.h"
 #include "attention/rows.h"
@@ -204,12 +205,12 @@ static vdit_status run_head(job *work, size_t b, size_t h)
     return vdit_run_status(work->run);
 }
 
-vdit_status vdit_attention_reference(vdit_run *run, const vdit_attention *call)
+vdit_status vdit_attention_plain(vdit_run *run, const vdit_attention *call)
 {
     size_t mark = vdit_run_mark(run);
     job work;
 
-    if (vdit_attention_check(run, call) != VDIT_OK)
+    if (vdit_run_status(run) != VDIT_OK)
         return vdit_run_status(run);
     if (make_job(&work, run, call) == VDIT_OK)
         for (size_t b = 0; b < call->q->shape[0]; b++)
@@ -217,4 +218,11 @@ vdit_status vdit_attention_reference(vdit_run *run, const vdit_attention *call)
                 run_head(&work, b, h);
     vdit_run_release(run, mark);
     return vdit_run_status(run);
+}
+
+vdit_status vdit_attention_reference(vdit_run *run, const vdit_attention *call)
+{
+    if (vdit_attention_check(run, call) != VDIT_OK)
+        return vdit_run_status(run);
+    return call->edits != NULL ? vdit_attention_edited(run, call) : vdit_attention_plain(run, call);
 }

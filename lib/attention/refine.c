@@ -3,6 +3,7 @@
 #include <string.h>
 #include "attention/refine.h"
 #include "attention/weigh.h"
+#include "exact/pair.h"
 #include "exact/settle.h"
 
 #define UNIT 0x1p-53
@@ -65,12 +66,13 @@ static void load_mask(vdit_refine *refine, const size_t *list, size_t count, siz
     const vdit_head *head = refine->head;
     size_t nr = head->kernel->nr, keys = vdit_tile_keys(head, t);
 
-    for (size_t j = 0; j < keys; j++)
-        for (size_t i = 0; i < nr; i++)
-            refine->mask[j * nr + i] =
-                p * nr + i < count
-                    ? vdit_head_mask(head, list[p * nr + i], head->key_at[t * VDIT_TILE + j])
-                    : 0;
+    for (size_t i = 0; i < nr; i++) {
+        memset(refine->row, 0, keys * sizeof(double));
+        if (p * nr + i < count)
+            vdit_head_mask_row(head, refine->row, list[p * nr + i], t * VDIT_TILE, keys);
+        for (size_t j = 0; j < keys; j++)
+            refine->mask[j * nr + i] = refine->row[j];
+    }
 }
 
 /* The slices of the keys of tile t. */
@@ -122,12 +124,11 @@ static void add_values(vdit_refine *refine, const vdit_rows *rows, size_t lane, 
     }
 }
 
-/* The bound of doc/numerics.md, 5.4: stage 0's formula with what the slices and pairs leave. */
-static void refined_bound(vdit_row_bound *bound, const vdit_refine *refine, size_t lane)
+/* Stage 0's formula with what the slices and pairs leave. */
+void vdit_refine_bound(vdit_row_bound *bound, const vdit_refine *refine, size_t lane)
 {
     const vdit_head *head = refine->head;
-    double d = (double)head->d, keys = (double)head->keys,
-           masked = head->call->mask != NULL ? 64 : 0;
+    double d = (double)head->d, keys = (double)head->keys, masked = head->masked ? 64 : 0;
     double slices = 0.5 * (VDIT_KERNEL_CHUNK + d / VDIT_KERNEL_CHUNK + 4) * sqrt(d);
 
     bound->logit = UNIT * fabs(head->call->scale) * refine->query_norm[lane] *
@@ -140,18 +141,13 @@ static void refined_bound(vdit_row_bound *bound, const vdit_refine *refine, size
     bound->usable = bound->logit * head->key_norm_max + bound->weight + bound->value < 0x1p-40;
 }
 
-/* The quotient of two pairs: high + *low, to 2^-100. */
-static double divide_pairs(double a_high, double a_low, double b_high, double b_low, double *low)
+vdit_pair vdit_refine_output(const vdit_refine *refine, size_t lane, size_t c)
 {
-    double quotient = a_high / b_high;
-    /* a - quotient b, where quotient b_high is the sum of two doubles: split by Veltkamp */
-    double big = 0x1.0000002p27 * quotient, q1 = big - (big - quotient), q2 = quotient - q1;
-    double top = 0x1.0000002p27 * b_high, b1 = top - (top - b_high), b2 = b_high - b1;
-    double product = quotient * b_high;
-    double rest = ((q1 * b1 - product) + q1 * b2 + q2 * b1) + q2 * b2;
+    size_t at = lane * refine->head->dv + c;
+    vdit_pair sum = {refine->o_high[at], refine->o_low[at]};
+    vdit_pair total = {refine->sum_high[lane], refine->sum_low[lane]};
 
-    *low = (((a_high - product) - rest) + (a_low - quotient * b_low)) / b_high;
-    return quotient;
+    return vdit_pair_div(sum, total);
 }
 
 /* Tests the open channels of one lane. Returns: how many are settled. */
@@ -161,18 +157,18 @@ static size_t finish_lane(vdit_refine *refine, vdit_rows *rows, size_t lane, siz
     size_t dv = head->dv, settled = 0, open = 0;
     vdit_row_bound bound;
 
-    refined_bound(&bound, refine, lane);
+    vdit_refine_bound(&bound, refine, lane);
     for (size_t c = 0; c < dv; c++) {
-        double o, low, error, value;
+        vdit_pair o;
+        double error, value;
 
         if (!rows->o[r * dv + c])
             continue;
-        o = divide_pairs(refine->o_high[lane * dv + c], refine->o_low[lane * dv + c],
-                         refine->sum_high[lane], refine->sum_low[lane], &low);
+        o = vdit_refine_output(refine, lane, c);
         /* the snap rule moves a value by less than 2^-90 C, and C is at most four times the size */
-        error = vdit_output_error(&bound, head, c, o) +
-                0x1p-87 * bound.length * head->value_norm[c] + 0x1p-98 * fabs(o);
-        if (bound.usable && vdit_settle(&value, head->call->o->dtype, o, low, error)) {
+        error = vdit_output_error(&bound, head, c, o.high) +
+                0x1p-87 * bound.length * head->value_norm[c] + 0x1p-98 * fabs(o.high);
+        if (bound.usable && vdit_settle(&value, head->call->o->dtype, o.high, o.low, error)) {
             vdit_rows_put(head, head->call->o, r, c, value);
             rows->o[r * dv + c] = 0;
             settled++;
@@ -191,7 +187,7 @@ static void refine_panel(vdit_refine *refine, const vdit_rows *rows, const size_
 {
     const vdit_head *head = refine->head;
     size_t nr = head->kernel->nr, at = p * nr, keys = vdit_tile_keys(head, t);
-    int masked = head->call->mask != NULL;
+    int masked = head->masked;
 
     slice_logits(refine, p, keys);
     if (masked)
@@ -199,14 +195,16 @@ static void refine_panel(vdit_refine *refine, const vdit_rows *rows, const size_
     vdit_weigh(keys, nr, head->call->scale, masked ? refine->mask : NULL, refine->top + at,
                refine->high, refine->low, refine->sum_high + at, refine->sum_low + at,
                refine->square + at);
+    if (refine->post != NULL)
+        vdit_post_tile(&refine->post[p], t, refine->high, refine->low);
     for (size_t lane = at; lane < at + nr && lane < count; lane++)
         add_values(refine, rows, lane, list[lane], t);
 }
 
-size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count)
+void vdit_refine_sums(vdit_refine *refine, const vdit_rows *rows, const size_t *list, size_t count)
 {
     const vdit_head *head = refine->head;
-    size_t nr = head->kernel->nr, d = head->d, settled = 0;
+    size_t nr = head->kernel->nr, d = head->d;
 
     refine->panels = (count + nr - 1) / nr;
     for (size_t lane = 0; lane < refine->panels * nr; lane++)
@@ -221,6 +219,13 @@ size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list
         for (size_t p = 0; p < refine->panels; p++)
             refine_panel(refine, rows, list, count, p, t);
     }
+}
+
+size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count)
+{
+    size_t settled = 0;
+
+    vdit_refine_sums(refine, rows, list, count);
     for (size_t lane = 0; lane < count; lane++)
         settled += finish_lane(refine, rows, lane, list[lane]);
     return settled;

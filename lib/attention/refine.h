@@ -9,7 +9,9 @@
 #ifndef VDIT_ATTENTION_REFINE_H
 #define VDIT_ATTENTION_REFINE_H
 
+#include "attention/post.h"
 #include "attention/rows.h"
+#include "exact/pair.h"
 
 /* Panels of queries that share the slices of a tile, at most. */
 #define VDIT_REFINE_PANELS 4
@@ -27,6 +29,8 @@ typedef struct vdit_refine {
     double *o_high, *o_low;     /* [lanes][dv] sums over p v, of open channels */
     double sum_high[VDIT_REFINE_LANES], sum_low[VDIT_REFINE_LANES], square[VDIT_REFINE_LANES];
     double top[VDIT_REFINE_LANES], query_norm[VDIT_REFINE_LANES];
+    vdit_post_panel
+        *post; /* NULL, or [VDIT_REFINE_PANELS]: the mask after the softmax, begun by the caller */
 } vdit_refine;
 
 /* Room for one group, in the run's memory. Returns: VDIT_OK or the failure. */
@@ -40,5 +44,14 @@ double vdit_refine_bytes(const vdit_attention *call);
  * Returns: elements settled.
  */
 size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count);
+
+/* The sums alone: o_high and o_low of the channels open in rows, sum_high, sum_low, square. */
+void vdit_refine_sums(vdit_refine *refine, const vdit_rows *rows, const size_t *list, size_t count);
+
+/* The bound of doc/numerics.md, 5.4, for a lane after the sums. */
+void vdit_refine_bound(vdit_row_bound *bound, const vdit_refine *refine, size_t lane);
+
+/* Returns: the output of channel c of a lane, to be rounded. */
+vdit_pair vdit_refine_output(const vdit_refine *refine, size_t lane, size_t c);
 
 #endif

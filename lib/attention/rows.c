@@ -226,7 +226,7 @@ static size_t map_lane(vdit_rows *rows, const vdit_stream *stream, const vdit_ro
     const vdit_head *head = stream->head;
     size_t nr = head->kernel->nr, keys = vdit_tile_keys(head, t), r = stream->first + lane;
     /* with a mask, bound->weight speaks of logits within 64 ln 2 of the top; here they are within 300 */
-    double far = head->call->mask != NULL ? 4096 * UNIT : 0;
+    double far = head->masked ? 4096 * UNIT : 0;
     size_t settled = 0;
 
     for (size_t j = 0; j < keys; j++) {

@@ -176,9 +176,9 @@ static int finish_element(const vdit_sigma *sigma, const vdit_stream *stream,
     double square = s->noise + out * out / 3 + size * size;
     /* every weight's relative error, twice for the square; the roundings of its formula, of its
        sums, and of |q|^2 and |k|^2; with a mask, of logits far below the top */
-    double relative = 2 * (2 * bound->weight + 2 * bound->logit * head->key_norm_max +
-                           bound->total + bound->value + (32 + (double)head->d) * UNIT +
-                           (head->call->mask != NULL ? 8192 * UNIT : 0));
+    double relative =
+        2 * (2 * bound->weight + 2 * bound->logit * head->key_norm_max + bound->total +
+             bound->value + (32 + (double)head->d) * UNIT + (head->masked ? 8192 * UNIT : 0));
     double error =
         1.1 * (relative * (s->size + size * size + out * out) +
                o_error * (2 * s->slope + noise->out_unit * out) +

@@ -80,29 +80,6 @@ void vdit_stream_load(vdit_stream *stream, size_t first, size_t rows)
     memset(stream->o, 0, stream->panels * nr * stream->head->dv_padded * sizeof(double));
 }
 
-/* One row of the mask on tile t into stream->row, in natural units. */
-static void load_mask_row(vdit_stream *stream, size_t r, size_t t)
-{
-    const vdit_head *head = stream->head;
-    const vdit_tensor *mask = head->call->mask;
-    const size_t *key_at = head->key_at + t * VDIT_TILE;
-    size_t keys = vdit_tile_keys(head, t);
-    size_t index[4] = {head->b, head->h, vdit_query_at(head->call, r), key_at[0]};
-
-    for (int axis = 0; axis < 4; axis++)
-        if (mask->shape[axis] == 1)
-            index[axis] = 0;
-    if (key_at[keys - 1] - key_at[0] == keys - 1 && mask->shape[3] > 1) { /* no key left out */
-        vdit_load_f64(stream->row, keys, vdit_tensor_at(mask, index), mask->stride[3], mask->dtype);
-        if (mask->dtype == VDIT_BOOL)
-            for (size_t j = 0; j < keys; j++)
-                stream->row[j] = stream->row[j] != 0 ? 0 : -INFINITY;
-        return;
-    }
-    for (size_t j = 0; j < keys; j++)
-        stream->row[j] = vdit_head_mask(head, r, key_at[j]);
-}
-
 /* The mask of panel p on tile t, in units of log 2. */
 static void load_mask(vdit_stream *stream, size_t p, size_t t)
 {
@@ -111,7 +88,7 @@ static void load_mask(vdit_stream *stream, size_t p, size_t t)
     for (size_t lane = 0; lane < nr; lane++) {
         size_t row = p * nr + lane;
         if (row < stream->rows)
-            load_mask_row(stream, stream->first + row, t);
+            vdit_head_mask_row(stream->head, stream->row, stream->first + row, t * VDIT_TILE, keys);
         else
             memset(stream->row, 0, keys * sizeof(double));
         for (size_t j = 0; j < keys; j++)
@@ -125,7 +102,7 @@ void vdit_stream_logits(vdit_stream *stream, size_t p, size_t t)
     const vdit_kernel_f64 *kernel = head->kernel;
     size_t keys = vdit_tile_keys(head, t), mr = kernel->mr, nr = kernel->nr;
     const double *q = stream->q + p * nr * head->d, *k = head->k + t * VDIT_TILE * head->d;
-    int masked = head->call->mask != NULL;
+    int masked = head->masked;
 
     for (size_t j = 0; j < keys; j += mr)
         kernel->gemm(head->d, k + j * head->d, q, stream->s + j * nr);
@@ -153,8 +130,7 @@ static void rescale(vdit_stream *stream, size_t p, size_t lane, double rise)
     stream->top[at] = to;
 }
 
-/* o += V' P for panel p on tile t. */
-static void add_values(vdit_stream *stream, size_t p, size_t t)
+void vdit_stream_values(vdit_stream *stream, size_t p, size_t t)
 {
     const vdit_head *head = stream->head;
     size_t keys = vdit_tile_keys(head, t), mr = head->kernel->mr, nr = head->kernel->nr;
@@ -185,7 +161,7 @@ void vdit_stream_run(vdit_stream *stream)
     for (size_t t = 0; t < stream->head->tiles; t++)
         for (size_t p = 0; p < stream->panels; p++) {
             stream_panel(stream, p, t);
-            add_values(stream, p, t);
+            vdit_stream_values(stream, p, t);
         }
 }
 
@@ -201,7 +177,7 @@ void vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t 
 {
     const vdit_head *head = stream->head;
     double top = fabs(stream->top[r]) * 0x1.62e42fefa39f0p-1, tiles = (double)head->tiles;
-    int masked = head->call->mask != NULL;
+    int masked = head->masked;
     double largest;
 
     /* (1) logits: dot product, scale, mask, difference to the top; (2) 2^x */

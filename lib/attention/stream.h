@@ -49,6 +49,9 @@ void vdit_stream_sums(vdit_stream *stream);
 /* Out: s, the logits of panel p on tile t in units of log 2; most is raised to their maximum. */
 void vdit_stream_logits(vdit_stream *stream, size_t p, size_t t);
 
+/* o += V' P for panel p on tile t, whose weights P are in s. */
+void vdit_stream_values(vdit_stream *stream, size_t p, size_t t);
+
 /* Returns: the number of keys in tile t. */
 size_t vdit_tile_keys(const vdit_head *head, size_t t);
 

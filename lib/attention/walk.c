@@ -27,7 +27,7 @@ static double entry_error(const vdit_walk *walk, size_t lane)
 {
     const vdit_head *head = walk->head;
     /* with a mask, bound.weight speaks of logits within 64 ln 2 of the top; here they are within 300 */
-    double far = head->call->mask != NULL ? 4096 * 0x1p-53 : 0;
+    double far = head->masked ? 4096 * 0x1p-53 : 0;
     vdit_row_bound bound;
 
     if (!vdit_walk_has(walk, lane))
@@ -67,16 +67,19 @@ int vdit_walk_has(const vdit_walk *walk, size_t lane)
     return lane < walk->stream.rows && !walk->stream.odd[lane] && walk->stream.sum[lane] > 0;
 }
 
-double vdit_walk_entry(vdit_walk *walk, size_t lane, size_t j)
+double vdit_walk_row_entry(vdit_walk *walk, size_t r, size_t j)
 {
-    size_t r = walk->stream.first + lane;
-
     if (!walk->loaded || walk->last.r != r) {
         vdit_last_load(&walk->last, r);
         walk->loaded = 1;
         walk->asked++;
     }
     return vdit_last_entry(&walk->last, j);
+}
+
+double vdit_walk_entry(vdit_walk *walk, size_t lane, size_t j)
+{
+    return vdit_walk_row_entry(walk, walk->stream.first + lane, j);
 }
 
 void vdit_walk_cut(const vdit_walk *walk, size_t lane, double tau, double *low, double *high)

@@ -42,6 +42,9 @@ int vdit_walk_has(const vdit_walk *walk, size_t lane);
 /* Returns: the map entry of packed key j for a lane that has entries, rounded once to f32. Slow. */
 double vdit_walk_entry(vdit_walk *walk, size_t lane, size_t j);
 
+/* The same for row r of the call, whatever is loaded. */
+double vdit_walk_row_entry(vdit_walk *walk, size_t r, size_t j);
+
 /*
  * A threshold tau > 0, an f32, made ready for the rows of a lane: an entry rounds to tau or above if its weight is
  * at least high, below tau if its weight is less than low, and in between vdit_walk_entry decides. tau = 0 gives

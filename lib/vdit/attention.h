@@ -12,7 +12,7 @@
 #ifndef VDIT_ATTENTION_H
 #define VDIT_ATTENTION_H
 
-#include <vdit/tensor.h>
+#include <vdit/edit.h>
 
 /*
  * The noise model: sigma of the error that an honest kernel commits (doc/conformance.md). With
@@ -48,6 +48,10 @@ typedef struct vdit_attention {
     vdit_tensor *lse;        /* NULL or [B,H,R], f32 */
     vdit_tensor *map;        /* NULL or [B,H,R,Nk], f32 */
     vdit_tensor *sigma;      /* NULL or [B,H,R,dv], bf16: sigma rounded once. Reference only */
+    /* NULL, or [H]: the edit of each head, NULL where it has none. Then lse and map are those of the map before
+       the mask after the softmax, and sigma is that of vdit_edit's page */
+    const vdit_edit *const *edits;
+    vdit_edit_report *report; /* NULL, or what the edits did */
 } vdit_attention;
 
 /* What a call will take, known from its shapes alone. */

@@ -143,6 +143,7 @@ typedef struct vdit_edit {
     vdit_scope scope;
     vdit_ties ties;
     const vdit_tensor *threshold; /* f32 [B,H,1] or [B,H,R] */
+    vdit_moment keep_moment;      /* when a frozen mask acts */
     const vdit_tensor *keep;      /* u8 [B,H,R,ceil(Nk/8)]: bit j % 8 of byte j / 8, 1 keeps */
     unsigned prunable; /* the blocks whose entries count and may be dropped (C23); 0: all */
     int keep_maximum; /* a row left empty keeps its largest entry; else it is 0 and counted (C25) */
@@ -155,10 +156,11 @@ typedef struct vdit_edit {
     vdit_identity identity;
     vdit_uniform uniform;
 
-    /* the map of a source call */
-    double mix; /* u, 0 to 1: of the map of source_q [B,H,Nq,d] and source_k [B,H,Nk',d] */
-    const vdit_tensor *source_map; /* or of an explicit map, f32 [B,H,R,Nk] */
-    const vdit_tensor *align;      /* NULL: Nk' = Nk and v' = v; or f32 [Nk', Nk] */
+    /* the map of a source call: of source_q [B,H,Nq,d] and source_k [B,H,Nk',d], or an explicit one */
+    double mix;   /* u, 0 to 1 */
+    int mix_adds; /* 1: the own part is not weakened by 1 - u (prompt-to-prompt, refine) */
+    const vdit_tensor *source_map; /* f32 [B,H,R,Nk], finite */
+    const vdit_tensor *align;      /* NULL: Nk' = Nk and v' = v; or f32 [Nk', Nk], finite */
 
     double gate; /* g: 0 skips the head, 1 leaves it */
 } vdit_edit;
@@ -174,10 +176,14 @@ VDIT_API int vdit_edit_is_off(const vdit_edit *edit);
  * without a mask after the softmax have kept mass 1 and nothing masked.
  */
 typedef struct vdit_edit_report {
-    vdit_tensor *threshold;    /* f32 [B,H,R]: what the row's entries were compared with */
-    vdit_tensor *masked;       /* i64 [B,H,R]: valid entries that were dropped after the softmax */
-    vdit_tensor *kept_mass;    /* f32 [B,H,R]: sum of the map's entries that were kept */
-    vdit_tensor *keep;         /* u8 [B,H,R,ceil(Nk/8)], as vdit_edit.keep */
+    size_t size;            /* of this struct */
+    vdit_tensor *threshold; /* f32 [B,H,R]: what the row's entries were compared with */
+    vdit_tensor *masked;    /* i64 [B,H,R]: valid entries that were dropped after the softmax */
+    vdit_tensor *kept_mass; /* f32 [B,H,R]: sum of the map's entries that were kept */
+    vdit_tensor *keep;      /* u8 [B,H,R,ceil(Nk/8)], as vdit_edit.keep */
+    vdit_tensor
+        *free; /* u8, likewise: entries so near to the threshold that the noise of the call's
+                                  contract could move them across */
     vdit_tensor *renormalised; /* [B,H,R,dv]: o with the kept mass divided out (C19) */
     vdit_tensor *
         dense_mass; /* f32 [B,H,R]: mass of the dense map (same temperature) on the keys that a mask
