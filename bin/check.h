@@ -44,6 +44,27 @@ void check_command_begin(vdit_run *run, check_command *command, const char *text
 int check_command_run(vdit_run *run, const check_command *command, const char *in, const char *out,
                       char *reason, size_t size);
 
+/* --contract auto: what the cases of one operator and dtype say together. */
+typedef struct check_level {
+    size_t cases;
+    size_t level;  /* of vdit_grade: the weakest of the cases */
+    uint32_t told; /* the same */
+} check_level;
+
+typedef struct check_levels {
+    check_level of[VDIT_OPERATOR_COUNT][VDIT_DTYPE_COUNT];
+} check_levels;
+
+void check_levels_add(check_levels *levels, const vdit_golden *golden, const vdit_grade *grade);
+
+/* Returns: holds if each operator and dtype keeps a contract that its cases told from the next. */
+vdit_verdict check_levels_verdict(const check_levels *levels, const vdit_tally *tally);
+
+/* Calls tell for each operator and dtype that was judged; text says which contract it keeps. */
+typedef void check_level_fn(void *state, const char *op, const char *dtype,
+                            const check_level *level, const char *text);
+void check_levels_each(const check_levels *levels, check_level_fn *tell, void *state);
+
 /* How results are printed: a table, or one JSON object at the end. */
 typedef struct check_printer {
     int is_json;
@@ -53,6 +74,7 @@ typedef struct check_printer {
     void *cases;            /* JSON so far */
     size_t fell_back;       /* cases of operators that the backend lacks, which are not judged */
     unsigned fell_back_ops; /* bit 1 << op is set for each of these operators */
+    const check_levels *levels; /* --contract auto, else NULL */
 } check_printer;
 
 /* Prints a case; waiver is NULL or what covers its failure. */
@@ -60,6 +82,30 @@ void check_print(check_printer *printer, const vdit_case_finding *finding,
                  const check_waiver *waiver);
 
 /* Prints the total. */
-void check_print_total(check_printer *printer, const vdit_tally *tally);
+void check_print_total(check_printer *printer, const vdit_tally *tally, vdit_verdict verdict);
+
+/* The cases to judge, and who computes them. */
+typedef struct check_job {
+    vdit_run *run;
+    const vdit_contract *contract; /* NULL: each case's own */
+    int is_auto;                   /* --contract auto */
+    check_levels levels;
+    const vdit_backend *backend; /* one of these three */
+    const char *outputs;
+    check_command command;
+    const char *corpus; /* folder, or NULL for a recipe */
+    vdit_recipe recipe;
+    vdit_manifest manifest;
+    check_waivers waivers;
+    check_printer printer;
+    vdit_tally tally;
+} check_job;
+
+/*
+ * Judges every tensor of a file by those of another; single tensors need not have one name. In: specs
+ * FILE or FILE:NAME; sigma_spec may be NULL.
+ */
+void check_pair(check_job *j, const char *expected_spec, const char *actual_spec,
+                const char *sigma_spec);
 
 #endif

@@ -161,6 +161,8 @@ void check_print(check_printer *printer, const vdit_case_finding *finding,
     snprintf(note, sizeof note, "%s", finding->reason);
     if (finding->trivial != NULL && *note == '\0')
         snprintf(note, sizeof note, "right answer is %s: tells little", finding->trivial);
+    else if (printer->levels != NULL && finding->verdict == VDIT_HOLDS)
+        snprintf(note, sizeof note, "%s", finding->contract->name);
     part_line(printer, &main, verdict_word(finding, waiver), finding->ratio, note);
     if (finding->has_lse)
         part_line(printer, &lse, vdit_verdict_name(finding->lse.verdict), NAN, "");
@@ -178,7 +180,30 @@ static json_t *fell_back_json(const check_printer *printer)
     return list;
 }
 
-static void total_json(check_printer *printer, const vdit_tally *tally)
+static void level_json(void *state, const char *op, const char *dtype, const check_level *level,
+                       const char *text)
+{
+    json_t *object = json_object();
+
+    add(object, "op", json_string(op));
+    add(object, "dtype", json_string(dtype));
+    add(object, "cases", json_integer((json_int_t)level->cases));
+    add(object, "contract",
+        level->level == VDIT_GRADE_NONE ? json_null()
+                                        : json_string(vdit_contract_at(level->level)->name));
+    add(object, "text", json_string(text));
+    if (json_array_append_new(state, object) != 0)
+        program_fail("no memory");
+}
+
+static void level_line(void *state, const char *op, const char *dtype, const check_level *level,
+                       const char *text)
+{
+    (void)state;
+    printf("%s %s, %zu case%s: %s\n", op, dtype, level->cases, level->cases == 1 ? "" : "s", text);
+}
+
+static void total_json(check_printer *printer, const vdit_tally *tally, vdit_verdict verdict)
 {
     const struct {
         const char *key;
@@ -191,11 +216,16 @@ static void total_json(check_printer *printer, const vdit_tally *tally)
     char *text;
 
     add(object, "format", json_string("vdit-check/1"));
-    add(object, "verdict", json_string(vdit_verdict_name(vdit_tally_verdict(tally))));
+    add(object, "verdict", json_string(vdit_verdict_name(verdict)));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         add(object, counts[i].key, json_integer((json_int_t)counts[i].value));
     add(object, "fell_back", json_integer((json_int_t)printer->fell_back));
     add(object, "fell_back_operators", fell_back_json(printer));
+    if (printer->levels != NULL) {
+        json_t *list = json_array();
+        check_levels_each(printer->levels, level_json, list);
+        add(object, "contracts", list);
+    }
     add(object, "cases", printer->cases ? printer->cases : json_array());
     text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     if (text == NULL)
@@ -222,12 +252,12 @@ static void fell_back_line(const check_printer *printer)
     printf("\n");
 }
 
-void check_print_total(check_printer *printer, const vdit_tally *tally)
+void check_print_total(check_printer *printer, const vdit_tally *tally, vdit_verdict verdict)
 {
     size_t total = tally->hold + tally->fail + tally->inconclusive + tally->waived;
 
     if (printer->is_json) {
-        total_json(printer, tally);
+        total_json(printer, tally, verdict);
         return;
     }
     printf("%zu %s%s: %zu hold, %zu fail, %zu inconclusive", total, printer->noun,
@@ -236,4 +266,6 @@ void check_print_total(check_printer *printer, const vdit_tally *tally)
         printf(", %zu waived", tally->waived);
     printf("\n");
     fell_back_line(printer);
+    if (printer->levels != NULL)
+        check_levels_each(printer->levels, level_line, NULL);
 }

@@ -22,7 +22,9 @@ bin_PROGRAMS += %D%/vdit-attend
 bin_PROGRAMS += %D%/vdit-check
 %C%_vdit_check_SOURCES = \
 	%D%/check.h \
+	%D%/check_auto.c \
 	%D%/check_command.c \
+	%D%/check_pair.c \
 	%D%/check_print.c \
 	%D%/check_waivers.c \
 	%D%/vdit-check.c

@@ -20,8 +20,8 @@ static const program_option option_table[] = {
      &options.backend},
     {"plugin", 'p', "FILE[:NAME]", "judge a backend of a shared object, vdit-backend(3)",
      program_read_text, &options.plugin},
-    {"contract", 'c', "NAME", "judge by this contract, not by the case's own", program_read_text,
-     &options.contract},
+    {"contract", 'c', "NAME", "judge by this contract, not by the case's own; auto: find it",
+     program_read_text, &options.contract},
     {"sigma", 's', "FILE:NAME", "sigma of EXPECTED, for two tensor files", program_read_text,
      &options.sigma},
     {"case", 0, "PATTERN", "only cases whose name fits the shell pattern", program_read_text,
@@ -41,21 +41,6 @@ static const program self = {
     "[OPTION...] EXPECTED ACTUAL",
     option_table,
 };
-
-/* The cases to judge, and who computes them. */
-typedef struct job {
-    vdit_run *run;
-    const vdit_contract *contract; /* NULL: each case's own */
-    const vdit_backend *backend;   /* one of these three */
-    const char *outputs;
-    check_command command;
-    const char *corpus; /* folder, or NULL for a recipe */
-    vdit_recipe recipe;
-    vdit_manifest manifest;
-    check_waivers waivers;
-    check_printer printer;
-    vdit_tally tally;
-} job;
 
 /* Returns: "folder/name" followed by suffix, in the run's memory. */
 static char *join(vdit_run *run, const char *folder, const char *name, const char *suffix)
@@ -84,12 +69,12 @@ static int is_corpus(const char *folder)
     return length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
 }
 
-static size_t case_count(const job *j)
+static size_t case_count(const check_job *j)
 {
     return j->corpus ? j->manifest.case_count : j->recipe.case_count;
 }
 
-static vdit_case *case_at(job *j, size_t i)
+static vdit_case *case_at(check_job *j, size_t i)
 {
     return j->corpus ? &j->manifest.cases[i].params : &j->recipe.cases[i];
 }
@@ -103,7 +88,7 @@ static int is_selected(const vdit_case *c)
  * Reads a corpus or a recipe. A contract of the command line takes the place of a recipe's, so that
  * sigma is computed once; exact needs none.
  */
-static void read_cases(job *j, const char *argument)
+static void read_cases(check_job *j, const char *argument)
 {
     int recomputes_sigma;
 
@@ -123,7 +108,7 @@ static void read_cases(job *j, const char *argument)
 }
 
 /* Selects cases and makes their column as wide as the longest name. Returns: their number. */
-static size_t count_selected(job *j)
+static size_t count_selected(check_job *j)
 {
     size_t selected = 0;
 
@@ -142,7 +127,7 @@ static size_t count_selected(job *j)
 }
 
 /* Out: golden with inputs and outputs. */
-static void load_golden(job *j, vdit_golden *golden, size_t i)
+static void load_golden(check_job *j, vdit_golden *golden, size_t i)
 {
     if (j->corpus != NULL) {
         vdit_golden_open(j->run, golden, j->corpus, &j->manifest.cases[i]);
@@ -153,8 +138,24 @@ static void load_golden(job *j, vdit_golden *golden, size_t i)
     program_check(j->run);
 }
 
+/* Judges what a backend computed: by a contract, or by all until one holds. */
+static void judge_outputs(check_job *j, vdit_case_finding *f, const vdit_golden *golden,
+                          const vdit_named *list, size_t count)
+{
+    vdit_grade grade;
+
+    if (!j->is_auto) {
+        vdit_case_judge(j->run, f, golden, j->contract, list, count);
+    } else if (vdit_case_grade(j->run, &grade, golden, list, count) == VDIT_OK) {
+        check_levels_add(&j->levels, golden, &grade);
+        *f = grade.finding;
+    }
+    vdit_case_ratio(j->run, f, golden, list, count);
+}
+
 /* Judges the tensors of an output file; what is wrong with the file is a failure of the case. */
-static void judge_file(job *j, vdit_case_finding *f, const vdit_golden *golden, const char *path)
+static void judge_file(check_job *j, vdit_case_finding *f, const vdit_golden *golden,
+                       const char *path)
 {
     vdit_file *file;
     vdit_named *list;
@@ -176,12 +177,11 @@ static void judge_file(job *j, vdit_case_finding *f, const vdit_golden *golden, 
         list[i].name = vdit_file_name(file, i);
         list[i].tensor = vdit_golden_logical(golden, list[i].name, vdit_file_tensor(file, i));
     }
-    vdit_case_judge(j->run, f, golden, j->contract, list, count);
-    vdit_case_ratio(j->run, f, golden, list, count);
+    judge_outputs(j, f, golden, list, count);
     vdit_file_close(file);
 }
 
-static void judge_folder(job *j, vdit_case_finding *f, const vdit_golden *golden)
+static void judge_folder(check_job *j, vdit_case_finding *f, const vdit_golden *golden)
 {
     const char *path = join(j->run, j->outputs, golden->name, ".safetensors");
 
@@ -191,7 +191,7 @@ static void judge_folder(job *j, vdit_case_finding *f, const vdit_golden *golden
 }
 
 /* What a backend refuses is a failure of the case; without memory, or interrupted, nothing is judged. */
-static void judge_backend(job *j, vdit_case_finding *f, const vdit_golden *golden)
+static void judge_backend(check_job *j, vdit_case_finding *f, const vdit_golden *golden)
 {
     vdit_named outputs[VDIT_GOLDEN_OUTPUTS];
     size_t count = 0;
@@ -204,11 +204,10 @@ static void judge_backend(job *j, vdit_case_finding *f, const vdit_golden *golde
         vdit_run_clear(j->run);
         return;
     }
-    vdit_case_judge(j->run, f, golden, j->contract, outputs, count);
-    vdit_case_ratio(j->run, f, golden, outputs, count);
+    judge_outputs(j, f, golden, outputs, count);
 }
 
-static void judge_command(job *j, vdit_case_finding *f, const vdit_golden *golden, size_t i)
+static void judge_command(check_job *j, vdit_case_finding *f, const vdit_golden *golden, size_t i)
 {
     const char *in, *out = join(j->run, j->command.folder, golden->name, ".safetensors");
 
@@ -226,7 +225,7 @@ static void judge_command(job *j, vdit_case_finding *f, const vdit_golden *golde
     remove(out);
 }
 
-static void judge_case(job *j, size_t i)
+static void judge_case(check_job *j, size_t i)
 {
     size_t mark = vdit_run_mark(j->run);
     const check_waiver *waiver = NULL;
@@ -252,7 +251,7 @@ static void judge_case(job *j, size_t i)
 }
 
 /* The reference against itself would say nothing of the backend. */
-static int falls_back(job *j, size_t i)
+static int falls_back(check_job *j, size_t i)
 {
     vdit_operator op = case_at(j, i)->op;
 
@@ -263,7 +262,7 @@ static int falls_back(job *j, size_t i)
     return 1;
 }
 
-static void judge_cases(job *j, const char *argument)
+static void judge_cases(check_job *j, const char *argument)
 {
     size_t selected, done = 0;
 
@@ -279,77 +278,6 @@ static void judge_cases(job *j, const char *argument)
     }
 }
 
-/* A tensor file, or one tensor of it. */
-typedef struct side {
-    vdit_file *file;
-    vdit_tensor picked;
-    int is_picked;
-} side;
-
-/* FILE opens all of it; FILE:NAME one tensor, unless there is a file of that whole name. */
-static void open_side(vdit_run *run, side *s, const char *spec)
-{
-    memset(s, 0, sizeof *s);
-    s->is_picked = access(spec, F_OK) != 0 && strchr(spec, ':') != NULL;
-    if (s->is_picked)
-        vdit_file_pick(run, &s->file, &s->picked, spec);
-    else
-        vdit_file_open(run, &s->file, spec);
-    program_check(run);
-    if (!s->is_picked && vdit_file_count(s->file) == 1) {
-        s->picked = *vdit_file_tensor(s->file, 0);
-        s->is_picked = 1;
-    }
-}
-
-static void judge_pair(job *j, const char *name, const vdit_tensor *expected,
-                       const vdit_tensor *actual, const vdit_tensor *sigma)
-{
-    const check_waiver *waiver = NULL;
-    vdit_case_finding f;
-
-    vdit_pair_judge(j->run, &f, name, expected, actual, sigma, j->contract);
-    program_check(j->run);
-    if (f.verdict != VDIT_HOLDS)
-        waiver = check_waivers_find(&j->waivers, name);
-    vdit_tally_add(&j->tally, &f, waiver != NULL);
-    check_print(&j->printer, &f, waiver);
-}
-
-/* Every tensor of EXPECTED must be in ACTUAL; single tensors need not have one name. */
-static void judge_files(job *j, const char *expected_spec, const char *actual_spec)
-{
-    side expected, actual, sigma = {NULL, {0}, 0};
-
-    open_side(j->run, &expected, expected_spec);
-    open_side(j->run, &actual, actual_spec);
-    if (options.sigma != NULL) {
-        open_side(j->run, &sigma, options.sigma);
-        if (!sigma.is_picked || !expected.is_picked)
-            program_fail("--sigma: it goes with one tensor, FILE:NAME");
-    }
-    if (expected.is_picked && actual.is_picked) {
-        j->printer.width = strlen(expected_spec);
-        judge_pair(j, expected_spec, &expected.picked, &actual.picked,
-                   sigma.is_picked ? &sigma.picked : NULL);
-    } else if (expected.is_picked) {
-        program_fail("%s holds several tensors; %s is one: pick one by %s:NAME", actual_spec,
-                     expected_spec, actual_spec);
-    }
-    for (size_t i = 0; !expected.is_picked && i < vdit_file_count(expected.file); i++) {
-        size_t length = strlen(vdit_file_name(expected.file, i));
-        j->printer.width = length > j->printer.width ? length : j->printer.width;
-    }
-    for (size_t i = 0; !expected.is_picked && i < vdit_file_count(expected.file); i++) {
-        const char *name = vdit_file_name(expected.file, i);
-        judge_pair(j, name, vdit_file_tensor(expected.file, i), vdit_file_find(actual.file, name),
-                   NULL);
-    }
-    vdit_file_close(expected.file);
-    vdit_file_close(actual.file);
-    vdit_file_close(sigma.file);
-}
-
 /* What the options and operands ask for; fails if they do not fit. Returns: 1 for two files. */
 static int check_usage(int count, char **operands)
 {
@@ -363,6 +291,8 @@ static int check_usage(int count, char **operands)
     is_pair = wanted == 2 && !is_folder(operands[0]) && !is_folder(operands[1]);
     if (options.sigma != NULL && !is_pair)
         program_fail("--sigma goes with two tensor files");
+    if (options.contract != NULL && strcmp(options.contract, "auto") == 0 && is_pair)
+        program_fail("--contract auto goes with cases, not with two tensor files");
     if (options.pattern != NULL && is_pair)
         program_fail("--case goes with cases, not with two tensor files");
     if (wanted == 2 && !is_pair && !is_folder(operands[1]))
@@ -373,14 +303,15 @@ static int check_usage(int count, char **operands)
     return is_pair;
 }
 
-static void set_up(job *j)
+static void set_up(check_job *j)
 {
     j->run = vdit_run_new();
     if (j->run == NULL)
         program_fail("no memory");
     vdit_run_set_threads(j->run, options.threads);
     program_progress(j->run);
-    if (options.contract != NULL) {
+    j->is_auto = options.contract != NULL && strcmp(options.contract, "auto") == 0;
+    if (options.contract != NULL && !j->is_auto) {
         j->contract = vdit_contract_find(options.contract);
         if (j->contract == NULL)
             program_fail("--contract: no contract is called '%s'", options.contract);
@@ -401,22 +332,25 @@ static void set_up(job *j)
 int main(int argc, char **argv)
 {
     static const int statuses[] = {[VDIT_FAILS] = 1, [VDIT_INCONCLUSIVE] = 3, [VDIT_HOLDS] = 0};
-    static job j;
+    static check_job j;
     char **operands;
     int count = program_parse(&self, argc, argv, &operands), is_pair;
+    vdit_verdict verdict;
 
     is_pair = check_usage(count, operands);
     set_up(&j);
     j.printer.is_json = options.is_json;
+    j.printer.levels = j.is_auto ? &j.levels : NULL;
     j.printer.noun = is_pair ? "tensor" : "case";
     if (is_pair) {
-        judge_files(&j, operands[0], operands[1]);
+        check_pair(&j, operands[0], operands[1], options.sigma);
     } else {
         j.outputs = count == 2 ? operands[1] : NULL;
         judge_cases(&j, operands[0]);
     }
     check_waivers_say(&j.waivers);
-    check_print_total(&j.printer, &j.tally);
+    verdict = j.is_auto ? check_levels_verdict(&j.levels, &j.tally) : vdit_tally_verdict(&j.tally);
+    check_print_total(&j.printer, &j.tally, verdict);
     vdit_run_free(j.run);
-    return program_finish(statuses[vdit_tally_verdict(&j.tally)]);
+    return program_finish(statuses[verdict]);
 }

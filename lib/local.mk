@@ -128,6 +128,7 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/judge.h \
 	%D%/golden/judge_call.c \
 	%D%/golden/judge_case.c \
+	%D%/golden/judge_grade.c \
 	%D%/golden/judge_guess.c \
 	%D%/golden/judge_measure.c \
 	%D%/golden/judge_ratio.c \

@@ -167,6 +167,23 @@ expect 0 '"hold": 4' --json corpus outputs
 rm "outputs/$f32.out.safetensors"
 expect 1 '"reason": "no output file"' --json corpus outputs
 
+# The strictest contract that holds; without queries nothing tells how logits are rounded.
+expect 0 'attention f32, 1 case: f32: f32 throughout' --contract auto --backend fast \
+    --case 'attention-needle-f32-32x129' quick
+expect 0 '"contract": "exact"' --contract auto --json --backend reference \
+    --case 'attention-needle-f32-32x129' quick
+cat >still.json <<'END'
+{"format": "vdit-recipe/1", "name": "still", "about": "no queries", "cases": [{"op": "attention",
+ "name": "still", "Nq": 40, "Nk": 70, "d": 16, "dtype": "bf16", "seed": 1, "scale": 0,
+ "family": "normal"}]}
+END
+expect 3 'no case could have told it from' --contract auto --backend fast still.json
+rm -rf shifted && mkdir shifted && cp corpus/*.out.safetensors shifted
+cp "corpus/$bf16.out.safetensors" "shifted/$f32.out.safetensors"
+expect 1 'no contract' --contract auto corpus shifted
+refuses 'goes with cases' --contract auto "corpus/$bf16.out.safetensors" \
+    "corpus/$bf16.out.safetensors"
+
 # Two files.
 in=corpus/$bf16.in.safetensors
 out=corpus/$bf16.out.safetensors

@@ -81,11 +81,13 @@ check_PROGRAMS += %D%/test_golden_recipe
 %C%_test_golden_recipe_SOURCES = %D%/test_golden_recipe.c $(FILE_SUPPORT)
 %C%_test_golden_recipe_LDADD = $(TEST_LIBS)
 
-check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_kernels
+check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_grade %D%/test_judge_kernels
 %C%_test_judge_SOURCES = %D%/test_judge.c
 %C%_test_judge_LDADD = $(TEST_LIBS)
 %C%_test_judge_case_SOURCES = %D%/test_judge_case.c %D%/emulator.c %D%/emulator.h
 %C%_test_judge_case_LDADD = $(TEST_LIBS)
+%C%_test_judge_grade_SOURCES = %D%/test_judge_grade.c %D%/emulator.c %D%/emulator.h
+%C%_test_judge_grade_LDADD = $(TEST_LIBS)
 %C%_test_judge_kernels_SOURCES = %D%/test_judge_kernels.c %D%/emulator.c %D%/emulator.h
 %C%_test_judge_kernels_LDADD = $(TEST_LIBS)
 endif

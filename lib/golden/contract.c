@@ -13,8 +13,16 @@
 #include <string.h>
 #include <vdit/golden.h>
 
+#define FOR_F32    (1U << VDIT_F32)
+#define FOR_F16    (1U << VDIT_F16)
+#define FOR_BF16   (1U << VDIT_BF16)
+#define FOR_HALVES (FOR_F16 | FOR_BF16)
+
 static const vdit_contract contracts[] = {
-    {"exact", "every element is the real-number result, rounded once", {0, 0, 0, 0, 0, 0}},
+    {"exact",
+     "every element is the real-number result, rounded once",
+     {0, 0, 0, 0, 0, 0},
+     FOR_F32 | FOR_HALVES},
     /*
      * In f32 exp errs by about 2 units of 2^-24; a logit by some 8 of |q||k||scale|: q and k are often
      * scaled by the rounded root of the scale first, then come the sum, the scale, the difference from
@@ -26,7 +34,8 @@ static const vdit_contract contracts[] = {
       .score_unit = 0x1p-21,
       .out_unit = 0x1p-24,
       .out_sub = 0x1p-133,
-      .sum_unit = 0x1p-24}},
+      .sum_unit = 0x1p-24},
+     FOR_F32},
     /*
      * Operands keep 11 bits: P and v both round, 3/4 2^-11 sqrt 2 together; the roundings of q and k
      * are independent over the channels, so a logit sees less than 3/4 2^-11 sqrt(2/3) |q| |k|.
@@ -37,7 +46,8 @@ static const vdit_contract contracts[] = {
       .score_unit = 0x1.4p-12,
       .out_unit = 0x1p-24,
       .out_sub = 0x1p-133,
-      .sum_unit = 0x1p-24}},
+      .sum_unit = 0x1p-24},
+     FOR_F32},
     /* f16 has 11 bits, P is stored with them; its subnormals are spaced 2^-24 */
     {"f16/f32acc",
      "f16 tensors, P rounded to f16, f32 scores and accumulation",
@@ -46,14 +56,16 @@ static const vdit_contract contracts[] = {
       .score_unit = 0x1p-21,
       .out_unit = 0x1p-11,
       .out_sub = 0x1p-24,
-      .sum_unit = 0x1p-24}},
+      .sum_unit = 0x1p-24},
+     FOR_F16},
     {"bf16/f32acc",
      "bf16 tensors, P rounded to bf16, f32 scores and accumulation",
      {.p_unit = 0x1.8p-9,
       .score_unit = 0x1p-21,
       .out_unit = 0x1p-8,
       .out_sub = 0x1p-126,
-      .sum_unit = 0x1p-24}},
+      .sum_unit = 0x1p-24},
+     FOR_BF16},
     /* logits, map and output are tensors of the dtype, as in the plain computation */
     {"bf16/bf16acc",
      "bf16 tensors, logits, map and output each rounded to bf16",
@@ -61,7 +73,8 @@ static const vdit_contract contracts[] = {
       .score_unit = 0x1.8p-9,
       .out_unit = 0x1p-8,
       .out_sub = 0x1p-126,
-      .sum_unit = 0x1p-24}},
+      .sum_unit = 0x1p-24},
+     FOR_BF16},
     /* dot products and running sums of 11 bits: a logit loses some 2 units of 2^-11 */
     {"f16/f16acc",
      "f16 throughout, f16 accumulation",
@@ -70,7 +83,8 @@ static const vdit_contract contracts[] = {
       .score_unit = 0x1p-10,
       .out_unit = 0x1p-11,
       .out_sub = 0x1p-24,
-      .sum_unit = 0x1p-11}},
+      .sum_unit = 0x1p-11},
+     FOR_F16},
     /*
      * q and k in blocks of int8: a step is max/127, about 4/127 of the rms, so an element errs by
      * 0.9% and a logit by sqrt(2) 0.9% |q||k| / sqrt(d): 2^-9 at d = 64, twice that with outliers.
@@ -81,7 +95,8 @@ static const vdit_contract contracts[] = {
       .score_unit = 0x1p-8,
       .out_unit = 0x1p-8,
       .out_sub = 0x1p-126,
-      .sum_unit = 0x1p-24}},
+      .sum_unit = 0x1p-24},
+     FOR_HALVES},
     /* e4m3 keeps 4 bits: P and v round, 2^-5 sqrt 2; a logit sees 2^-5 sqrt(2/d), 2^-7 at d = 32 */
     {"fp8",
      "q, k, v and P in fp8 e4m3, f32 accumulation, bf16 output",
@@ -90,7 +105,8 @@ static const vdit_contract contracts[] = {
       .score_unit = 0x1p-7,
       .out_unit = 0x1p-8,
       .out_sub = 0x1p-126,
-      .sum_unit = 0x1p-24}},
+      .sum_unit = 0x1p-24},
+     FOR_HALVES},
 };
 
 const vdit_contract *vdit_contract_at(size_t i)
@@ -106,6 +122,11 @@ const vdit_contract *vdit_contract_find(const char *name)
         if (strcmp(c->name, name) == 0)
             return c;
     return NULL;
+}
+
+int vdit_contract_fits(const vdit_contract *contract, vdit_dtype dtype)
+{
+    return (contract->dtypes & (1U << dtype)) != 0;
 }
 
 const vdit_contract *vdit_contract_default(vdit_dtype dtype)

@@ -40,6 +40,7 @@ typedef struct vdit_contract {
     const char *name;  /* "exact", "f32", "tf32", "bf16/f32acc", ... */
     const char *about; /* one line */
     vdit_noise noise;  /* all 0 for "exact": no error is allowed */
+    unsigned dtypes;   /* of outputs that can be held to it, as bits 1 << dtype */
 } vdit_contract;
 
 /* Returns: the i-th contract, from the strictest on, or NULL past the last. */
@@ -47,6 +48,9 @@ VDIT_API const vdit_contract *vdit_contract_at(size_t i);
 
 /* Returns: the contract of that name, or NULL. */
 VDIT_API const vdit_contract *vdit_contract_find(const char *name);
+
+/* Returns: 1 if outputs of that dtype can be held to the contract: it rounds no coarser or finer. */
+VDIT_API int vdit_contract_fits(const vdit_contract *contract, vdit_dtype dtype);
 
 /* Returns: the contract that a case of this dtype gets by default (f32, bf16 and f16 only). */
 VDIT_API const vdit_contract *vdit_contract_default(vdit_dtype dtype);

@@ -136,6 +136,27 @@ VDIT_API vdit_status vdit_case_ratio(vdit_run *run, vdit_case_finding *finding,
                                      const vdit_golden *golden, const vdit_named *actual,
                                      size_t count);
 
+/* What a case says of the contract that a backend keeps. */
+typedef struct vdit_grade {
+    size_t
+        level; /* the strictest contract under which it does not fail, vdit_contract_at(level); or
+                     VDIT_GRADE_NONE */
+    vdit_case_finding finding; /* under that contract, or under the weakest that fits the dtype */
+    uint32_t
+        told; /* bit i: these inputs could have told contract i from the next weaker that fits */
+} vdit_grade;
+
+#define VDIT_GRADE_NONE SIZE_MAX
+
+/*
+ * Judges a case by every contract that fits its dtype, from the strictest on, until one holds.
+ * Out: grade. In: golden with inputs and outputs; actual[count]. It takes the reference's time once per
+ * contract, for sigma.
+ * Returns: VDIT_OK if it could be judged, whatever was found.
+ */
+VDIT_API vdit_status vdit_case_grade(vdit_run *run, vdit_grade *grade, const vdit_golden *golden,
+                                     const vdit_named *actual, size_t count);
+
 /* The operator of a pair of tensors, of which nothing is known. */
 #define VDIT_OP_NONE ((vdit_operator)VDIT_OPERATOR_COUNT)
 
