@@ -148,6 +148,7 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/text.c \
 	%D%/golden/text.h \
 	%D%/golden/verify.c \
+	%D%/golden/video.c \
 	%D%/op/elementwise.c \
 	%D%/op/elementwise.h \
 	%D%/op/exp.c \

@@ -300,6 +300,81 @@ static void one_channel_stands_out(void **state)
 }
 
 /* A row with no allowed key would show as lse = -inf. */
+/* A video case of 9 frames, 12 by 16 tokens, and 20 text tokens before or after them. */
+static vdit_case video_case(vdit_dtype dtype, int text_first)
+{
+    vdit_case c = attention_case("video", dtype, 1748, 1748, 64);
+
+    c.H = 2;
+    c.row_count = 60;
+    c.tokens = (vdit_tokens){.frames = 9, .height = 12, .width = 16, .text = 20};
+    c.tokens.text_first = text_first;
+    return c;
+}
+
+/* Returns: the weight that video row r of head h gives to its own place in all frames. */
+static double stripe_of(const vdit_tensor *map, size_t h, size_t r, size_t token, size_t first)
+{
+    double sum = 0;
+
+    for (size_t t = 0; t < 9; t++) {
+        const size_t index[] = {0, h, r, first + t * 192 + (token - first) % 192};
+        sum += (double)*(const float *)vdit_tensor_at(map, index);
+    }
+    return sum;
+}
+
+static void video_has_stripes_in_even_heads_and_a_sink_in_odd_ones(void **state)
+{
+    static const vdit_dtype dtypes[] = {VDIT_F32, VDIT_BF16, VDIT_F16};
+
+    for (int n = 0; n < 6; n++) {
+        vdit_case c = video_case(dtypes[n / 2], n % 2);
+        size_t first = c.tokens.text_first ? 20 : 0, video_rows = 0, sunk = 0, sink;
+        double stripes[2] = {0, 0};
+        vdit_golden golden;
+        vdit_tensor map = map_of(*state, &golden, &c);
+        const int64_t *rows = vdit_golden_find(&golden, "rows")->data;
+        float weight;
+
+        sink = largest_entry(&weight, &map, map.shape[2] + 30);
+        for (size_t r = 0; r < map.shape[2]; r++) {
+            const size_t index[] = {0, 1, r, sink};
+            if ((size_t)rows[r] < first || (size_t)rows[r] >= first + 1728)
+                continue;
+            video_rows++;
+            sunk += *(const float *)vdit_tensor_at(&map, index) >= 0.3f;
+            for (size_t h = 0; h < 2; h++)
+                stripes[h] += stripe_of(&map, h, r, (size_t)rows[r], first);
+        }
+        assert_true(video_rows > 55 && sunk * 2 > video_rows); /* a sink, as C27 defines it */
+        assert_true(stripes[0] / (double)video_rows > 0.3 && stripes[0] / (double)video_rows < 0.8);
+        assert_true(stripes[1] / (double)video_rows < 0.1);
+    }
+}
+
+/* Head 1, whose channels beyond the grid are independent: the weight of what is within two steps. */
+static void video_maps_are_local(void **state)
+{
+    vdit_case c = video_case(VDIT_F32, 0);
+    vdit_golden golden;
+    vdit_tensor map = map_of(*state, &golden, &c);
+    const size_t rows = map.shape[2];
+    double near = 0, all = 0;
+
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < 1728; j++) {
+            const size_t index[] = {0, 1, r, j};
+            size_t i = (size_t)((const int64_t *)vdit_golden_find(&golden, "rows")->data)[r];
+            double weight = (double)*(const float *)vdit_tensor_at(&map, index);
+            double dy = (double)(i / 16 % 12) - (double)(j / 16 % 12);
+            double dx = (double)(i % 16) - (double)(j % 16);
+            all += weight > 0.2 ? 0 : weight; /* without the sink */
+            near += weight > 0.2 || fabs(dy) > 4 || fabs(dx) > 6 ? 0 : weight;
+        }
+    assert_true(near > 0.9 * all && all > 0.2 * (double)rows);
+}
+
 static void masks_leave_every_row_a_key(void **state)
 {
     static const vdit_mask_kind kinds[] = {VDIT_MASK_BOOL_RANDOM, VDIT_MASK_FLOAT_RANDOM};
@@ -338,6 +413,8 @@ int main(void)
         cmocka_unit_test(overflowing_logits_exceed_ten_thousand),
         cmocka_unit_test(many_values_are_subnormal_and_outputs_are_not_zero),
         cmocka_unit_test(one_channel_stands_out),
+        cmocka_unit_test(video_has_stripes_in_even_heads_and_a_sink_in_odd_ones),
+        cmocka_unit_test(video_maps_are_local),
         cmocka_unit_test(masks_leave_every_row_a_key),
     };
 

@@ -129,6 +129,26 @@ static void every_bad_case_is_named(void **state)
         {"{\"op\": \"attention\", \"Nq\": 4, \"Nk\": 4, \"d\": 16, \"dtype\": \"f32\", \"family\": "
          "\"late-sink\", \"seed\": 1, \"scale\": -1}",
          "family late-sink needs a scale from 2^-8 to 16, not -1", VDIT_ERR_FORMAT},
+        {"{" CASE ", \"layout\": \"NBHD\"}", "\"layout\": expected BHND, BNHD or BN3HD",
+         VDIT_ERR_FORMAT},
+        {"{" CASE ", \"layout\": \"BN3HD\", \"dv\": 8}",
+         "layout BN3HD needs Nq = Nk and dv = d, not 4, 4 and 8, 16", VDIT_ERR_FORMAT},
+        {"{" CASE ", \"video\": [2, 2]}", "\"video\": expected a list of frames, height and width",
+         VDIT_ERR_FORMAT},
+        {"{" CASE ", \"video\": [2, 2, 0]}", "\"video\": expected a positive whole number",
+         VDIT_ERR_FORMAT},
+        {"{" CASE ", \"video\": [1, 2, 1], \"text\": 1}",
+         "Nq = 4 and Nk = 4 must each be all tokens, the 2 of \"video\" or the 1 of \"text\"",
+         VDIT_ERR_FORMAT},
+        {"{" CASE ", \"text\": 4}", "\"text\" goes with \"video\"", VDIT_ERR_FORMAT},
+        {"{" CASE ", \"video\": [1, 2, 2], \"text_first\": 1}",
+         "\"text_first\": expected true or false", VDIT_ERR_FORMAT},
+        {"{\"op\": \"attention\", \"Nq\": 4, \"Nk\": 4, \"d\": 16, \"dtype\": \"f32\", "
+         "\"family\": \"video\", \"seed\": 1}",
+         "family video needs d >= 16, and \"video\" and \"text\"", VDIT_ERR_FORMAT},
+        {"{\"op\": \"attention\", \"Nq\": 257, \"Nk\": 257, \"d\": 16, \"dtype\": \"f32\", "
+         "\"family\": \"video\", \"seed\": 1, \"video\": [1, 257, 1]}",
+         "family video needs frames, height and width up to 256", VDIT_ERR_FORMAT},
         {"{\"op\": \"linear\", \"M\": 1, \"K\": 1, \"N\": 1, \"dtype\": \"f32\", \"family\": "
          "\"normal\", \"seed\": 1, \"bias\": 1}",
          "\"bias\": expected true or false", VDIT_ERR_FORMAT},

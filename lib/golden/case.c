@@ -204,7 +204,8 @@ static vdit_status check_scale(vdit_run *run, const vdit_case *c, const char *wh
     const char *family = c->family->name;
     int needle = strcmp(family, "needle") == 0;
 
-    if (!needle && strcmp(family, "late-sink") != 0 && strcmp(family, "integers") != 0)
+    if (!needle && strcmp(family, "late-sink") != 0 && strcmp(family, "integers") != 0 &&
+        strcmp(family, "video") != 0)
         return VDIT_OK;
     if (!(c->scale >= 0x1p-8 && c->scale <= 16))
         return vdit_run_fail(run, VDIT_ERR_FORMAT,
@@ -227,6 +228,47 @@ static vdit_status check_layout(vdit_run *run, const vdit_case *c, const char *w
     return VDIT_OK;
 }
 
+/* An axis is joint, video alone or text alone (vdit/edit.h). */
+static int is_axis(const vdit_tokens *tokens, double video, size_t extent)
+{
+    return (double)extent == video + (double)tokens->text || (double)extent == video ||
+           (extent != 0 && extent == tokens->text);
+}
+
+static vdit_status check_tokens(vdit_run *run, const vdit_case *c, const char *where)
+{
+    const vdit_tokens *t = &c->tokens;
+    double video = (double)t->frames * (double)t->height * (double)t->width;
+
+    if (t->frames == 0 && (t->text != 0 || t->text_first))
+        return vdit_run_fail(run, VDIT_ERR_FORMAT, "%s: \"text\" goes with \"video\"", where);
+    if (t->frames != 0 && (!is_axis(t, video, c->Nq) || !is_axis(t, video, c->Nk)))
+        return vdit_run_fail(run, VDIT_ERR_FORMAT,
+                             "%s: Nq = %zu and Nk = %zu must each be all tokens, the %.0f of "
+                             "\"video\" or the %zu of \"text\"",
+                             where, c->Nq, c->Nk, video, t->text);
+    return VDIT_OK;
+}
+
+/* The family video writes the grid of joint self-attention into some channels. */
+static vdit_status check_video(vdit_run *run, const vdit_case *c, const char *where)
+{
+    const vdit_tokens *t = &c->tokens;
+    double tokens = (double)t->frames * (double)t->height * (double)t->width + (double)t->text;
+
+    if (strcmp(c->family->name, "video") != 0)
+        return VDIT_OK;
+    if ((double)c->Nq != tokens || (double)c->Nk != tokens || c->d < 16)
+        return vdit_run_fail(run, VDIT_ERR_FORMAT,
+                             "%s: family video needs d >= 16, and \"video\" and \"text\" with "
+                             "Nq = Nk tokens",
+                             where);
+    if (t->frames > 256 || t->height > 256 || t->width > 256)
+        return vdit_run_fail(run, VDIT_ERR_FORMAT,
+                             "%s: family video needs frames, height and width up to 256", where);
+    return VDIT_OK;
+}
+
 vdit_status vdit_case_check(vdit_run *run, const vdit_case *c, const char *where)
 {
     if ((c->family->ops >> c->op & 1) == 0)
@@ -234,7 +276,8 @@ vdit_status vdit_case_check(vdit_run *run, const vdit_case *c, const char *where
                              c->family->name, operators[c->op]);
     if (c->op == VDIT_OP_ATTENTION &&
         (check_lengths(run, c, where) != VDIT_OK || check_scale(run, c, where) != VDIT_OK ||
-         check_layout(run, c, where) != VDIT_OK))
+         check_layout(run, c, where) != VDIT_OK || check_tokens(run, c, where) != VDIT_OK ||
+         check_video(run, c, where) != VDIT_OK))
         return vdit_run_status(run);
     return check_size(run, c, where);
 }

@@ -116,6 +116,24 @@ static vdit_status read_layout(reader *r, json_t *value)
     return VDIT_OK;
 }
 
+static vdit_status read_video(reader *r, json_t *value)
+{
+    size_t *extents[] = {&r->c->tokens.frames, &r->c->tokens.height, &r->c->tokens.width};
+
+    if (json_array_size(value) != 3)
+        return expected(r, "a list of frames, height and width");
+    for (size_t i = 0; i < 3; i++)
+        if (read_extent(r, json_array_get(value, i), extents[i]) != VDIT_OK)
+            return vdit_run_status(r->run);
+    return VDIT_OK;
+}
+
+static vdit_status read_text_first(reader *r, json_t *value)
+{
+    r->c->tokens.text_first = json_is_true(value);
+    return json_is_boolean(value) ? VDIT_OK : expected(r, "true or false");
+}
+
 static vdit_status read_rows(reader *r, json_t *value)
 {
     json_t *every = json_object_get(value, "every"), *count = json_object_get(value, "count");
@@ -177,6 +195,9 @@ static const key keys[] = {
     {"bias", BIT(VDIT_OP_LINEAR), 0, read_bias, 0},
     {"scale", ATTENTION, 0, read_scale, 0},
     {"layout", ATTENTION, 0, read_layout, 0},
+    {"video", ATTENTION, 0, read_video, 0},
+    {"text", ATTENTION, 0, NULL, offsetof(vdit_case, tokens.text)},
+    {"text_first", ATTENTION, 0, read_text_first, 0},
     {"mask", ATTENTION, 0, read_mask, 0},
     {"window", ATTENTION, 0, NULL, offsetof(vdit_case, window)},
     {"key_length", ATTENTION, 0, read_key_length, 0},
@@ -250,6 +271,11 @@ static void write_attention(vdit_text *text, const vdit_case *c)
     vdit_text_print(text, ", \"scale\": \"%a\"", c->scale);
     if (c->axes != VDIT_AXES_BHND)
         vdit_text_print(text, ", \"layout\": \"%s\"", vdit_axes_name(c->axes));
+    if (c->tokens.frames != 0)
+        vdit_text_print(text, ", \"video\": [%zu, %zu, %zu]", c->tokens.frames, c->tokens.height,
+                        c->tokens.width);
+    if (c->tokens.text_first)
+        vdit_text_print(text, ", \"text_first\": true");
     if (c->mask != VDIT_MASK_NONE)
         vdit_text_print(text, ", \"mask\": \"%s\"", masks[c->mask]);
     if (c->row_every != 0)

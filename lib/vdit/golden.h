@@ -17,6 +17,7 @@
 #define VDIT_GOLDEN_H
 
 #include <vdit/backend.h>
+#include <vdit/edit.h>
 #include <vdit/file.h>
 
 typedef enum vdit_operator {
@@ -94,10 +95,11 @@ typedef struct vdit_case {
     vdit_dtype dtype; /* of inputs and output: f32, bf16 or f16 */
     uint64_t seed;
     size_t B, H, Nq, Nk, d, dv; /* attention */
-    size_t M, K, N; /* linear x [M,K], w [N,K]; matmul a [M,K], b [K,N]; exp, log x [N] */
-    int bias;       /* linear: 1 with b [N] */
-    double scale;   /* attention */
-    vdit_axes axes; /* attention */
+    size_t M, K, N;     /* linear x [M,K], w [N,K]; matmul a [M,K], b [K,N]; exp, log x [N] */
+    int bias;           /* linear: 1 with b [N] */
+    double scale;       /* attention */
+    vdit_axes axes;     /* attention */
+    vdit_tokens tokens; /* attention: what the tokens are; all 0 if nothing is said */
     vdit_mask_kind mask;
     size_t window;             /* VDIT_MASK_WINDOW: keys on each side */
     const int64_t *key_length; /* NULL or [B] */

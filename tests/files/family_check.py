@@ -16,6 +16,7 @@ SEED, B, H, NQ, NK, D, DV = 7, 2, 2, 70, 130, 32, 24
 M, KK, N = 9, 37, 21
 ELEMENTS = 500
 LENGTHS = [130, 101]
+GRID, TEXT = (3, 5, 8), 10  # of the family video: 130 tokens, text first
 
 
 def philox(index, tensor, attempt, seed):
@@ -129,12 +130,53 @@ def needle_q(k, dtype, scale, lengths):
     return q
 
 
+def video(k, v):
+    """Nq = Nk = 130 tokens; q from its own elements, all else from k's."""
+    scale = 1 / np.sqrt(np.float64(D))
+    q = normal(0, elements(B, H, NK, D))
+    axes = []
+    for extent, limit in zip(GRID, (1, 8, 8)):
+        n = max(n for n in range(-30, 30) if 2.0**n * (extent * extent * scale) <= limit)
+        low = 2.0 ** (n // 2)
+        argument = np.float64(np.float32(0.75 / (2.0**n * scale)))
+        axes.append((low, 2.0**n / low, max(0.0, float(log32(argument)) / 2)))
+    area = axes[1][2] + axes[2][2]
+    aim = rnd((1 - np.sqrt(1 - min(2 * area / (D - 10), 0.875))) / scale, "bf16")
+    level = rnd((0.5 + axes[0][2] + axes[1][2] + axes[2][2]) / scale, "bf16")
+    count = GRID[0] * GRID[1] * GRID[2]
+    for b in range(B):
+        for h in range(H):
+            bh = b * H + h
+            first = k[b, h].copy()
+            sink = int(word(33, bh)) % count
+            for j in range(NK):
+                number = j - TEXT
+                if number >= 0 and bh % 2 == 0:
+                    repeated = first[number % (GRID[1] * GRID[2]) + TEXT]
+                    k[b, h, j], q[b, h, j] = repeated, aim * repeated
+                q[b, h, j, :10] = k[b, h, j, :10] = 0
+                q[b, h, j, 9] = 1
+                if number < 0:
+                    continue
+                x = np.array(np.unravel_index(number, GRID)) * 2.0 - (np.array(GRID) - 1)
+                for a, (low, high, _) in enumerate(axes):
+                    q[b, h, j, 3 * a : 3 * a + 3] = (
+                        2 * high * x[a], -high * 16, high * (x[a] * x[a] / 16))
+                    k[b, h, j, 3 * a : 3 * a + 3] = (
+                        low * x[a], low * (x[a] * x[a] / 16), -low * 16)
+                if number == sink and bh % 2 == 1:
+                    k[b, h, j, :9], k[b, h, j, 9] = 0, level
+    return [q, k, v]
+
+
 def attention(family, dtype):
     scale = 1 / np.sqrt(np.float64(D))
     lengths = LENGTHS if family in ("needle", "late-sink", "poison") else [NK] * B
     eq, ek, ev = elements(B, H, NQ, D), elements(B, H, NK, D), elements(B, H, NK, DV)
     q, k, v = normal(0, eq), normal(1, ek), normal(2, ev)
     j = np.arange(NK)
+    if family == "video":
+        return video(k, v)
     if family == "peaked":
         q = 8 * q
     elif family == "overflow":
@@ -226,7 +268,7 @@ def elementary(op, family, dtype):
 
 
 ATTENTION = ["normal", "needle", "late-sink", "peaked", "uniform-logits", "integers",
-             "outlier-channel", "poison", "cancel", "overflow", "subnormal"]
+             "outlier-channel", "video", "poison", "cancel", "overflow", "subnormal"]
 PRODUCT = ["normal", "integers", "outlier-channel", "cancel", "subnormal"]
 ELEMENTARY = ["normal", "integers", "overflow", "subnormal"]
 
