@@ -304,7 +304,7 @@ static void every_bad_manifest_is_refused(void **state)
     static const char *const bad[][3] = {
         {"vdit-corpus/1", "vdit-corpus/9", "expected \"format\": \"vdit-corpus/1\""},
         {"\"library\"", "\"librarian\"", "\"recipe\" or \"library\" is missing"},
-        {"\"case_count\": 98", "\"case_count\": 97", "is not the number of cases, 98"},
+        {"\"case_count\": ", "\"case_count\": 9", "is not the number of cases, "},
         {"\"name\": \"attention-normal-f32-5x70\"", "\"name\": \"../../x\"", "\"name\": expected"},
         {"\"name\": \"attention-normal-bf16-5x70\"", "\"name\": \"attention-normal-f32-5x70\"",
          "two cases are called attention-normal-f32-5x70"},
