@@ -19,6 +19,10 @@ check_PROGRAMS += %D%/test_backend
 %C%_test_backend_SOURCES = %D%/test_backend.c
 %C%_test_backend_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_attention_offset
+%C%_test_attention_offset_SOURCES = %D%/test_attention_offset.c
+%C%_test_attention_offset_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)

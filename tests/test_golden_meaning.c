@@ -108,6 +108,23 @@ static void every_needle_has_half_the_weight_and_every_tile_is_hit(void **state)
     }
 }
 
+static void offset_aims_at_the_end_alone(void **state)
+{
+    vdit_case c = attention_case("offset", VDIT_F16, 60, 4096, 64);
+    size_t hit[2] = {0, 0};
+    vdit_golden golden;
+    vdit_tensor map = map_of(*state, &golden, &c);
+
+    for (size_t i = 0; i < 60; i++) {
+        float weight;
+        size_t key = largest_entry(&weight, &map, i);
+        assert_true(weight >= 0.3f && weight <= 0.7f);
+        assert_true(key >= 4096 - 2 * TILE);
+        hit[(key - (4096 - 2 * TILE)) / TILE]++;
+    }
+    assert_true(hit[0] > 0 && hit[1] > 0);
+}
+
 static void the_last_key_is_the_sink(void **state)
 {
     static const int64_t length[] = {301};
@@ -404,6 +421,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_needle_has_half_the_weight_and_every_tile_is_hit),
+        cmocka_unit_test(offset_aims_at_the_end_alone),
         cmocka_unit_test(the_last_key_is_the_sink),
         cmocka_unit_test(a_peaked_map_is_nearly_one_hot),
         cmocka_unit_test(uniform_logits_give_the_exact_mean),

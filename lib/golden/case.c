@@ -202,7 +202,7 @@ static double needle_width(size_t n)
 static vdit_status check_scale(vdit_run *run, const vdit_case *c, const char *where)
 {
     const char *family = c->family->name;
-    int needle = strcmp(family, "needle") == 0;
+    int needle = strcmp(family, "needle") == 0 || strcmp(family, "offset") == 0;
 
     if (!needle && strcmp(family, "late-sink") != 0 && strcmp(family, "integers") != 0 &&
         strcmp(family, "video") != 0)
@@ -213,7 +213,7 @@ static vdit_status check_scale(vdit_run *run, const vdit_case *c, const char *wh
                              c->scale);
     if (needle && (double)c->d < needle_width(c->Nk))
         return vdit_run_fail(run, VDIT_ERR_FORMAT,
-                             "%s: family needle needs d >= %.0f for %zu keys, not %zu", where,
+                             "%s: family %s needs d >= %.0f for %zu keys, not %zu", where, family,
                              needle_width(c->Nk) + 0.5, c->Nk, c->d);
     return VDIT_OK;
 }

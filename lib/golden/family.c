@@ -16,6 +16,8 @@ static const struct {
       vdit_make_log_normal}},
     {{"needle", "a key, row or tile that is missing, doubled, moved or stale", ATTENTION},
      {vdit_make_needle}},
+    {{"offset", "indices of 32 bits: every row aims at the end of the keys", ATTENTION},
+     {vdit_make_offset}},
     {{"late-sink", "rescaling when the row maximum comes last; the last key dropped", ATTENTION},
      {vdit_make_late_sink}},
     {{"peaked", "a maximum that is not subtracted, or of the wrong row", ATTENTION},

@@ -39,7 +39,7 @@ typedef void vdit_maker_row(const vdit_maker *m, double *out, int tensor, size_t
 vdit_maker_row vdit_make_normal;
 vdit_maker_row vdit_make_needle, vdit_make_late_sink, vdit_make_peaked, vdit_make_uniform_logits;
 vdit_maker_row vdit_make_outlier_channel, vdit_make_poison, vdit_make_integers, vdit_make_cancel;
-vdit_maker_row vdit_make_overflow, vdit_make_subnormal, vdit_make_video;
+vdit_maker_row vdit_make_overflow, vdit_make_subnormal, vdit_make_video, vdit_make_offset;
 
 /* The families of linear and matmul, of exp, and of log; vdit_maker_integers serves the first three. */
 vdit_maker_row vdit_make_product_cancel, vdit_make_product_outlier, vdit_make_product_subnormal;

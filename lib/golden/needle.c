@@ -1,5 +1,5 @@
 /*
- * needle.c - the needle family: each query aims at one key with a weight of about one half.
+ * needle.c - the families needle and offset: each query aims at one key with a weight of about one half.
  *
  * q_i = c k_t. Then s_t = lambda m with lambda = s c and m = |k_t|^2, and the other logits are normal
  * with the variance lambda^2 m, so they sum up to about N e^(lambda^2 m / 2). The weight is one half
@@ -10,6 +10,7 @@
 #include "golden/maker.h"
 
 #define TILE 64
+#define LAST 32 /* offset aims at one tile in so many */
 
 enum { Q, K, V };
 
@@ -39,8 +40,8 @@ static size_t rank_of(const vdit_maker *m, size_t i)
 }
 
 /*
- * The tile that a row aims at. The computed rows are permuted by a stride near 5/8 R, coprime to R,
- * and then spread over the tiles from the first to the last: R >= tiles computed rows hit them all,
+ * The tile, of so many, that a row aims at. The computed rows are permuted by a stride near 5/8 R, coprime
+ * to R, and then spread over the tiles from the first to the last: R >= tiles computed rows hit them all,
  * and neighbours aim far apart, so that no band around the diagonal holds the needles.
  */
 static size_t tile_of(const vdit_maker *m, size_t bh, size_t i, size_t tiles)
@@ -67,12 +68,12 @@ static double stored_key(const vdit_maker *m, double *out, size_t bh, size_t j)
 }
 
 /*
- * Out: key t in out. The drawn lane of the tile, or the first one after it, around the tile's end, with
- * |k_t|^2 >= d; if there is none, the drawn lane. Returns: |k_t|^2.
+ * Out: key t of a tile in out. The drawn lane of the tile, or the first one after it, around the tile's
+ * end, with |k_t|^2 >= d; if there is none, the drawn lane. Returns: |k_t|^2.
  */
-static double aimed_key(const vdit_maker *m, double *out, size_t bh, size_t i, size_t keys)
+static double aimed_key(const vdit_maker *m, double *out, size_t bh, size_t i, size_t keys,
+                        size_t tile)
 {
-    size_t tile = tile_of(m, bh, i, (keys + TILE - 1) / TILE);
     size_t size = keys - tile * TILE < TILE ? keys - tile * TILE : TILE;
     size_t lane = vdit_maker_row_word(m, Q, bh, i) % size;
 
@@ -84,20 +85,36 @@ static double aimed_key(const vdit_maker *m, double *out, size_t bh, size_t i, s
     return stored_key(m, out, bh, tile * TILE + lane);
 }
 
-void vdit_make_needle(const vdit_maker *m, double *out, int tensor, size_t bh, size_t i)
+/* Out: the query that aims at a key of that tile. */
+static void aim(const vdit_maker *m, double *out, size_t bh, size_t i, size_t keys, size_t tile)
 {
-    size_t keys = vdit_maker_keys(m, bh);
-    double norm, ratio, factor;
+    double norm = aimed_key(m, out, bh, i, keys, tile), ratio, factor;
 
-    if (tensor != Q || keys == 0) {
-        vdit_maker_scaled(m, out, tensor, bh, i, 1);
-        return;
-    }
-    norm = aimed_key(m, out, bh, i, keys);
     ratio = 2 * vdit_draw_log(vdit_round_f64(VDIT_F32, (double)keys)) / norm;
     if (!(ratio <= 0.875)) /* a short key that stands alone in its tile: aim as well as it allows */
         ratio = 0.875;
     factor = vdit_round_f64(VDIT_BF16, (1 - sqrt(1 - ratio)) / m->c->scale);
     for (size_t c = 0; c < m->c->d; c++)
         out[c] *= factor;
+}
+
+void vdit_make_needle(const vdit_maker *m, double *out, int tensor, size_t bh, size_t i)
+{
+    size_t keys = vdit_maker_keys(m, bh), tiles = (keys + TILE - 1) / TILE;
+
+    if (tensor != Q || keys == 0)
+        vdit_maker_scaled(m, out, tensor, bh, i, 1);
+    else
+        aim(m, out, bh, i, keys, tile_of(m, bh, i, tiles));
+}
+
+/* All aim at the last 32nd of the tiles, which in a large tensor lies beyond some limit of indices. */
+void vdit_make_offset(const vdit_maker *m, double *out, int tensor, size_t bh, size_t i)
+{
+    size_t keys = vdit_maker_keys(m, bh), tiles = (keys + TILE - 1) / TILE;
+
+    if (tensor != Q || keys == 0)
+        vdit_maker_scaled(m, out, tensor, bh, i, 1);
+    else
+        aim(m, out, bh, i, keys, tiles - 1 - tile_of(m, bh, i, (tiles + LAST - 1) / LAST));
 }

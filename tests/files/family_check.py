@@ -99,7 +99,7 @@ def elements(*shape):
     return np.arange(np.prod(shape), dtype=np.uint64).reshape(shape)
 
 
-def needle_q(k, dtype, scale, lengths):
+def needle_q(k, dtype, scale, lengths, last=None):
     """k is rounded. All rows are computed, so the rank of a row is its index."""
     q = np.zeros((B, H, NQ, D))
     count = NQ
@@ -113,6 +113,8 @@ def needle_q(k, dtype, scale, lengths):
             for i in range(NQ):
                 place = (i * stride + bh) % count
                 tile = place * (tiles - 1) // (count - 1)
+                if last:
+                    tile = tiles - 1 - place * ((tiles + last - 1) // last - 1) // (count - 1)
                 size = min(64, keys - tile * 64)
                 lane = int(word(16, bh * NQ + i)) % size
                 best = None
@@ -171,7 +173,7 @@ def video(k, v):
 
 def attention(family, dtype):
     scale = 1 / np.sqrt(np.float64(D))
-    lengths = LENGTHS if family in ("needle", "late-sink", "poison") else [NK] * B
+    lengths = LENGTHS if family in ("needle", "offset", "late-sink", "poison") else [NK] * B
     eq, ek, ev = elements(B, H, NQ, D), elements(B, H, NK, D), elements(B, H, NK, DV)
     q, k, v = normal(0, eq), normal(1, ek), normal(2, ev)
     j = np.arange(NK)
@@ -197,6 +199,8 @@ def attention(family, dtype):
         np.put_along_axis(q, chosen[..., None], float(height), axis=3)
     elif family == "needle":
         q = needle_q(rnd(k, dtype), dtype, scale, lengths)
+    elif family == "offset":
+        q = needle_q(rnd(k, dtype), dtype, scale, lengths, 32)
     elif family == "late-sink":
         q[..., 0] = 4
         for b in range(B):
@@ -267,7 +271,7 @@ def elementary(op, family, dtype):
     return [x]
 
 
-ATTENTION = ["normal", "needle", "late-sink", "peaked", "uniform-logits", "integers",
+ATTENTION = ["normal", "needle", "offset", "late-sink", "peaked", "uniform-logits", "integers",
              "outlier-channel", "video", "poison", "cancel", "overflow", "subnormal"]
 PRODUCT = ["normal", "integers", "outlier-channel", "cancel", "subnormal"]
 ELEMENTARY = ["normal", "integers", "overflow", "subnormal"]
