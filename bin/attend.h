@@ -9,12 +9,18 @@
 
 #include <vdit/backend.h>
 #include <vdit/file.h>
+#include <vdit/meter.h>
+
+#define ATTEND_MEASURES 4 /* files that meters can be written to */
 
 /* The command line. */
 typedef struct attend_settings {
     const char *q, *k, *v, *mask, *key_length, *rows;
     const char *output, *lse, *map;
     const char *backend, *plugin, *dtype, *layout;
+    const char *meters, *measures[ATTEND_MEASURES];
+    size_t measures_count;
+    vdit_tokens tokens;
     double scale; /* NAN: not given */
     int threads, estimate, json;
 } attend_settings;
@@ -31,6 +37,8 @@ typedef struct attend_job {
     vdit_tensor q, k, v, mask, key_length, rows, o, lse, map;
     vdit_attention call;
     vdit_dtype dtype; /* of o */
+    vdit_meter_results measured;
+    size_t measures_written; /* how many of their files are there by our doing */
 } attend_job;
 
 /* What the call will take. */
@@ -67,8 +75,26 @@ void attend_outputs_make(attend_job *job);
 /* Writes the outputs; those with one path go into one file. If any fails, none is left. */
 void attend_outputs_write(attend_job *job);
 
-/* Removes the outputs that were written: a failure leaves none. */
+/* Removes the outputs and the meters' files that were written: a failure leaves none. */
 void attend_outputs_remove(const attend_job *job);
+
+/* Fails if the folder of path takes no new file. */
+void attend_folder_check(const char *option, const char *path);
+
+int attend_has_suffix(const char *path, const char *suffix);
+
+/* Prints what meters there are, with their options and results. */
+void attend_meters_list(void);
+
+/* Refuses at the start what is known to fail at the end. */
+void attend_meters_check(const attend_job *job);
+
+/* Reads the meters of the call. */
+void attend_meters_run(attend_job *job);
+
+/* Writes, and removes, the files of the meters. */
+void attend_meters_write(attend_job *job);
+void attend_meters_remove(const attend_job *job);
 
 /* Returns: t with axes of extent 1 put before its own, up to rank. */
 vdit_tensor attend_widen(const vdit_tensor *t, int rank);

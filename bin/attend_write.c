@@ -23,25 +23,24 @@ static void list_outputs(output outputs[OUTPUT_COUNT], const attend_job *job)
     outputs[2] = (output){"map", set->map, "map", &job->map_file, VDIT_F32};
 }
 
-static int has_suffix(const char *path, const char *suffix)
+int attend_has_suffix(const char *path, const char *suffix)
 {
     size_t length = strlen(path), tail = strlen(suffix);
 
     return length > tail && strcmp(path + length - tail, suffix) == 0;
 }
 
-/* Fails if the folder of path takes no new file. */
-static void check_folder(const output *to)
+void attend_folder_check(const char *option, const char *path)
 {
     char folder[4096];
-    const char *slash = strrchr(to->path, '/');
-    size_t length = slash == NULL ? 0 : (size_t)(slash - to->path) + 1;
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
 
     if (length >= sizeof folder)
-        program_fail("--%s: %s: the path is too long", to->option, to->path);
-    snprintf(folder, sizeof folder, "%.*s", (int)length, to->path);
+        program_fail("--%s: %s: the path is too long", option, path);
+    snprintf(folder, sizeof folder, "%.*s", (int)length, path);
     if (access(length ? folder : ".", W_OK) != 0)
-        program_fail("--%s: %s: cannot write into the folder %s", to->option, to->path,
+        program_fail("--%s: %s: cannot write into the folder %s", option, path,
                      length ? folder : ".");
 }
 
@@ -66,9 +65,9 @@ void attend_outputs_check(const attend_job *job)
 
         if (to->path == NULL)
             continue;
-        is_npy = has_suffix(to->path, ".npy");
-        is_npz = has_suffix(to->path, ".npz");
-        if (!is_npy && !is_npz && !has_suffix(to->path, ".safetensors"))
+        is_npy = attend_has_suffix(to->path, ".npy");
+        is_npz = attend_has_suffix(to->path, ".npz");
+        if (!is_npy && !is_npz && !attend_has_suffix(to->path, ".safetensors"))
             program_fail("--%s: %s: a name in .safetensors, .npz or .npy was expected", to->option,
                          to->path);
         if ((is_npy || is_npz) && to->dtype == VDIT_BF16)
@@ -76,7 +75,7 @@ void attend_outputs_check(const attend_job *job)
                          to->option, to->path);
         if (is_npy && count_sharing(outputs, i) > 1)
             program_fail("--%s: %s: an npy file holds one tensor only", to->option, to->path);
-        check_folder(to);
+        attend_folder_check(to->option, to->path);
     }
 }
 
@@ -185,4 +184,5 @@ void attend_outputs_remove(const attend_job *job)
     for (int i = 0; i < OUTPUT_COUNT; i++)
         if (job->written[i])
             unlink(outputs[i].path);
+    attend_meters_remove(job);
 }

@@ -13,6 +13,7 @@ PROGRAM_LIBS = libprogram.la libvdit.la $(JANSSON_LIBS)
 bin_PROGRAMS += %D%/vdit-attend
 %C%_vdit_attend_SOURCES = \
 	%D%/attend_estimate.c \
+	%D%/attend_meters.c \
 	%D%/attend_read.c \
 	%D%/attend_write.c \
 	%D%/attend.h \

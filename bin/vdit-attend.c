@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <vdit/golden.h>
 
@@ -12,6 +13,37 @@
 #define LONG_SECONDS 5    /* an estimate beyond this is stated */
 
 static attend_settings set = {.layout = "BHND", .scale = NAN};
+
+/* Reads "F,H,W" into the vdit_tokens at into. */
+static void read_video(void *into, const char *option, const char *text)
+{
+    vdit_tokens *tokens = into;
+    size_t *to[3] = {&tokens->frames, &tokens->height, &tokens->width};
+    char copy[80];
+    char *at = copy;
+
+    snprintf(copy, sizeof copy, "%s", text);
+    for (int i = 0; i < 3; i++) {
+        char *end = i < 2 ? strchr(at, ',') : at + strlen(at);
+
+        if (strlen(text) >= sizeof copy || end == NULL)
+            program_fail("--%s: '%s' is not FRAMES,HEIGHT,WIDTH", option, text);
+        *end = '\0';
+        if (!program_size(to[i], at) || *to[i] == 0)
+            program_fail("--%s: '%s' is not FRAMES,HEIGHT,WIDTH", option, text);
+        at = end + 1;
+    }
+}
+
+/* Adds a file for the meters. */
+static void read_measures(void *into, const char *option, const char *text)
+{
+    attend_settings *settings = into;
+
+    if (*text == '\0' || settings->measures_count == ATTEND_MEASURES)
+        program_fail("--%s: '%s': at most %d files were expected", option, text, ATTEND_MEASURES);
+    settings->measures[settings->measures_count++] = text;
+}
 
 static const program_option options[] = {
     {"q", 'q', "FILE[:NAME]", "queries: [N,d], [H,N,d] or [B,H,N,d]", program_read_text, &set.q},
@@ -34,6 +66,15 @@ static const program_option options[] = {
      program_read_text, &set.rows},
     {"layout", 0, "BHND|BNHD", "order of the axes of q, k, v and o", program_read_text,
      &set.layout},
+    {"layout-video", 0, "F,H,W", "the video tokens: frames, height, width", read_video,
+     &set.tokens},
+    {"text", 0, "N", "text tokens, behind the video tokens", program_read_size, &set.tokens.text},
+    {"text-first", 0, NULL, "the text tokens stand before the video tokens", program_read_flag,
+     &set.tokens.text_first},
+    {"meters", 0, "LIST", "statistics of the map, such as entropy,topk:k=4; help lists them",
+     program_read_text, &set.meters},
+    {"measures", 'm', "FILE", "write them: .json, .npz or .safetensors; may be given again",
+     read_measures, &set},
     {"threads", 't', "N", "threads (default: all); the bits do not depend on it",
      program_read_threads, &set.threads},
     {"estimate", 0, NULL, "print what the call would take, and stop", program_read_flag,
@@ -83,8 +124,13 @@ static void check_words(attend_job *job)
         (!vdit_dtype_find(&job->dtype, set.dtype) ||
          (job->dtype != VDIT_F32 && job->dtype != VDIT_BF16 && job->dtype != VDIT_F16)))
         program_fail("--dtype: '%s' is none of f32, bf16, f16", set.dtype);
-    if (!set.estimate && set.output == NULL && set.lse == NULL && set.map == NULL)
-        program_fail("nothing to write: give -o, --lse or --map");
+    if (set.meters != NULL && strcmp(set.meters, "help") == 0) {
+        attend_meters_list();
+        exit(program_finish(0));
+    }
+    if (!set.estimate && set.output == NULL && set.lse == NULL && set.map == NULL &&
+        set.meters == NULL)
+        program_fail("nothing to write: give -o, --lse, --map or --meters");
 }
 
 /* Refuses what cannot fit: a run that swaps would not end. */
@@ -140,7 +186,7 @@ static void add_output(json_t *outputs, const char *name, const char *path, cons
 static void print_json(const attend_job *job, const attend_estimate *expected, double seconds)
 {
     const uint64_t *stages = vdit_run_counters(job->run)->attention;
-    json_t *outputs = json_object();
+    json_t *outputs = json_object(), *measures = json_array();
     json_t *summary = json_pack(
         "{s:s, s:s, s:i, s:o, s:o, s:o, s:f, s:I, s:I, s:I, s:I}", "backend", job->backend->name,
         "version", PACKAGE_VERSION, "threads", vdit_run_threads(job->run), "q",
@@ -160,22 +206,29 @@ static void print_json(const attend_job *job, const attend_estimate *expected, d
                             json_pack("[I, I, I]", (json_int_t)stages[0], (json_int_t)stages[1],
                                       (json_int_t)stages[2]));
         json_object_set(summary, "outputs", outputs);
+        for (size_t i = 0; i < set.measures_count; i++)
+            json_array_append_new(measures, json_string(set.measures[i]));
+        json_object_set(summary, "measures", measures);
     }
     json_dumpf(summary, stdout, JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(outputs);
+    json_decref(measures);
     json_decref(summary);
 }
 
-/* Returns: seconds that the call took. */
+/* Returns: seconds that the call and its meters took. */
 static double compute(attend_job *job)
 {
     double start = program_seconds();
 
     program_progress(job->run); /* anew: the trial has used up its bar */
     attend_outputs_make(job);
-    vdit_backend_attention(job->run, job->backend, &job->call);
+    if (job->call.o != NULL || job->call.lse != NULL || job->call.map != NULL)
+        vdit_backend_attention(job->run, job->backend, &job->call);
     program_check(job->run);
+    if (set.meters != NULL)
+        attend_meters_run(job);
     program_progress_clear();
     return program_seconds() - start;
 }
@@ -195,6 +248,7 @@ int main(int argc, char **argv)
     check_words(&job);
     attend_read(&job);
     attend_outputs_check(&job);
+    attend_meters_check(&job);
     attend_cost(&expected, &job);
     check_memory(&expected);
     program_progress(job.run);
@@ -205,6 +259,7 @@ int main(int argc, char **argv)
     if (!set.estimate) {
         seconds = compute(&job);
         attend_outputs_write(&job);
+        attend_meters_write(&job);
     }
     if (set.json)
         print_json(&job, &expected, seconds);

@@ -4,12 +4,14 @@ dist_man_MANS += \
 	%D%/vdit-check.1 \
 	%D%/vdit-corpus.5 \
 	%D%/vdit-golden.1 \
+	%D%/vdit-meters.7 \
 	%D%/vdit-recipe.5 \
 	%D%/vdit.7 \
 	%D%/vdit_attention.3 \
 	%D%/vdit_file.3 \
 	%D%/vdit_golden.3 \
 	%D%/vdit_judge.3 \
+	%D%/vdit_meter.3 \
 	%D%/vdit_op.3 \
 	%D%/vdit_random.3 \
 	%D%/vdit_run.3 \

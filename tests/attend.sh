@@ -126,6 +126,18 @@ run -o plain.npy
     status=1
 }
 
+# Meters.
+run --layout-video 1,3,3 --text 2 --meters entropy,segments,lse,rows:every=4 -m meters.json -m meters.npz \
+    -m meters.safetensors
+holds 'a meter gives the same lse' $tensors equal lse.safetensors meters.npz:lse.row
+$tensors take some.safetensors map map.safetensors 2 0,4,8
+holds 'a meter gives rows of the map' $tensors equal some.safetensors meters.npz:rows.entry
+holds 'safetensors holds the same' $tensors equal meters.npz:entropy.row meters.safetensors:entropy.row
+for text in '"ids": "C39=row/ln(valid),C40=exact0"' '"entropy.percent"' '"every=4"' '"vdit-meters/1"'; do
+    holds "the JSON file holds $text" grep -qF -- "$text" meters.json
+done
+holds 'a list of meters' sh -c '"$0" --meters help | grep -q "^entropy - "' "$attend"
+
 # Numbers.
 run -o scale.npy --scale 0x1p-1
 ! $tensors equal plain.npy scale.npy >/dev/null 2>&1 || {
@@ -241,6 +253,14 @@ refuses '.safetensors, .npz or .npy' $good -o -
 refuses 'one tensor only' $good -o out/o.npy --lse out/o.npy
 refuses 'nosuch/' $good -o out/o.npy --lse nosuch/lse.npy
 mkdir folder.npy
+refuses 'there is no meter' $good --meters entropy,x -m out/m.json
+refuses 'names none' $good -o out/o.npy -m out/m.json
+refuses 'give -m FILE' $good --meters entropy
+refuses '.json, .npz or .safetensors' $good --meters entropy -m out/m.txt
+refuses 'another output goes there' $good -o out/o.npz --meters entropy -m out/o.npz
+refuses 'another output goes there' $good --meters entropy -m out/m.json -m out/m.json
+refuses 'FRAMES,HEIGHT,WIDTH' $good --meters entropy -m out/m.json --layout-video 3,3
+refuses 'tokens: 9 queries' $good --meters entropy -m out/m.json --layout-video 2,2,2
 refuses 'folder.npy' $good -o out/o.npy --lse folder.npy
 refuses 'choose fewer --rows' --q big.safetensors --k big.safetensors --v big.safetensors \
     --map out/map.npy

@@ -1,0 +1,213 @@
+/* attend_meters.c - the meters of vdit-attend: what is asked for, and the files that they go to. */
+#include "config.h"
+#include "attend.h"
+#include "program.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Returns: 1 if the result has an axis of rows or keys, and so belongs into a file of arrays alone. */
+static int is_long(const char *shape)
+{
+    return strpbrk(shape, "RKSXY") != NULL;
+}
+
+static void print_one(const vdit_meter_info *info)
+{
+    printf("%s - %s\n    %s%s%s\n", info->name, info->about,
+           info->passes == 1 ? "one pass" : "two passes", info->ids[0] ? "; " : "", info->ids);
+    for (size_t i = 0; info->options != NULL && info->options[i].name != NULL; i++)
+        printf("    :%s=%s    %s\n", info->options[i].name, info->options[i].value,
+               info->options[i].about);
+    for (size_t i = 0; info->outputs[i].name != NULL; i++)
+        printf("    %s%s%s  %s [%s]  %s\n", info->name, info->outputs[i].name[0] ? "." : "",
+               info->outputs[i].name, vdit_dtype_name(info->outputs[i].dtype),
+               info->outputs[i].shape, info->outputs[i].about);
+}
+
+void attend_meters_list(void)
+{
+    const vdit_meter_info *info;
+
+    for (size_t i = 0; (info = vdit_meter_at(i)) != NULL; i++)
+        print_one(info);
+}
+
+/* Fails if another output goes to the i-th file of meters. */
+static void check_apart(const attend_settings *set, size_t i)
+{
+    const char *others[3 + ATTEND_MEASURES] = {set->output, set->lse, set->map};
+
+    for (size_t n = 0; n < i; n++)
+        others[3 + n] = set->measures[n];
+    for (size_t n = 0; n < 3 + i; n++)
+        if (others[n] != NULL && strcmp(others[n], set->measures[i]) == 0)
+            program_fail("--measures: %s: another output goes there", set->measures[i]);
+}
+
+void attend_meters_check(const attend_job *job)
+{
+    const attend_settings *set = job->set;
+
+    if (set->meters == NULL && set->measures_count > 0)
+        program_fail("-m says where meters go, but --meters names none");
+    if (set->meters != NULL && set->measures_count == 0)
+        program_fail("--meters: give -m FILE.json, FILE.npz or FILE.safetensors");
+    for (size_t i = 0; i < set->measures_count; i++) {
+        const char *path = set->measures[i];
+
+        if (!attend_has_suffix(path, ".json") && !attend_has_suffix(path, ".npz") &&
+            !attend_has_suffix(path, ".safetensors"))
+            program_fail("--measures: %s: a name in .json, .npz or .safetensors was expected",
+                         path);
+        attend_folder_check("measures", path);
+        check_apart(set, i);
+    }
+}
+
+void attend_meters_run(attend_job *job)
+{
+    vdit_meter_request request;
+
+    vdit_meter_request_init(&request, job->set->meters);
+    request.tokens = job->set->tokens;
+    vdit_meter_run(job->run, &job->call, &request, &job->measured);
+    program_check(job->run);
+}
+
+/* A number as JSON: null for NaN, a word for an infinity. */
+static json_t *number_json(const vdit_tensor *t, size_t at)
+{
+    const char *data = t->data;
+    double value;
+
+    vdit_load_f64(&value, 1, data + at * vdit_dtype_size(t->dtype), 1, t->dtype);
+    if (value != value)
+        return json_null();
+    if (isinf(value))
+        return json_string(value > 0 ? "inf" : "-inf");
+    return vdit_dtype_is_float(t->dtype) ? json_real(value) : json_integer((json_int_t)value);
+}
+
+/* The elements from at on, in nested lists from axis on. */
+static json_t *values_json(const vdit_tensor *t, int axis, size_t at)
+{
+    json_t *list;
+
+    if (axis == t->rank)
+        return number_json(t, at);
+    list = json_array();
+    for (size_t i = 0; i < t->shape[axis]; i++)
+        json_array_append_new(list, values_json(t, axis + 1, at + i * (size_t)t->stride[axis]));
+    return list;
+}
+
+/* Returns: the shape in letters of a result, such as "BHR". */
+static const char *letters_of(const vdit_meter_result *result)
+{
+    const vdit_meter_info *info;
+    size_t skip = strlen(result->meter);
+    const char *name = result->name + skip + (result->name[skip] == '.');
+
+    for (size_t i = 0; (info = vdit_meter_at(i)) != NULL; i++)
+        for (size_t n = 0; strcmp(info->name, result->meter) == 0 && info->outputs[n].name; n++)
+            if (strcmp(info->outputs[n].name, name) == 0)
+                return info->outputs[n].shape;
+    return "";
+}
+
+/* Adds a result to the entry of its meter, which is made if it is the first. */
+static void add_result(json_t *meters, const vdit_meter_result *result)
+{
+    json_t *entry = json_object_get(meters, result->meter), *value;
+    const char *letters = letters_of(result);
+    char shape[128];
+
+    if (entry == NULL) {
+        entry = json_pack("{s:s, s:{}}", "ids", result->ids, "results");
+        json_object_set_new(meters, result->meter, entry);
+    }
+    value =
+        json_pack("{s:s, s:s, s:s}", "dtype", vdit_dtype_name(result->tensor.dtype), "axes",
+                  letters, "shape", vdit_tensor_shape_text(shape, sizeof shape, &result->tensor));
+    if (!is_long(letters))
+        json_object_set_new(value, "value", values_json(&result->tensor, 0, 0));
+    json_object_set_new(json_object_get(entry, "results"), result->name, value);
+}
+
+static void write_json(attend_job *job, const char *path)
+{
+    const vdit_tokens *tokens = &job->set->tokens;
+    json_t *meters = json_object(), *all;
+    char *text;
+
+    for (size_t i = 0; i < job->measured.count; i++)
+        add_result(meters, &job->measured.list[i]);
+    all = json_pack("{s:s, s:s, s:f, s:{s:[I,I,I], s:I, s:b}, s:o}", "format", "vdit-meters/1",
+                    "version", PACKAGE_VERSION, "scale", job->call.scale, "tokens", "video",
+                    (json_int_t)tokens->frames, (json_int_t)tokens->height,
+                    (json_int_t)tokens->width, "text", (json_int_t)tokens->text, "text_first",
+                    tokens->text_first, "meters", meters);
+    text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    json_decref(all);
+    if (text == NULL)
+        program_fail("no memory");
+    vdit_bytes_write(job->run, path, text, strlen(text));
+    free(text);
+}
+
+/* The ids of all meters, a line each: "entropy C39=row/ln(valid),C40=exact0". */
+static void list_ids(attend_job *job, vdit_named *to)
+{
+    size_t size = 0, used = 0;
+    char *text;
+
+    for (size_t i = 0; i < job->measured.count; i++)
+        size += strlen(job->measured.list[i].meter) + strlen(job->measured.list[i].ids) + 2;
+    text = vdit_run_alloc(job->run, size + 1, 1);
+    program_check(job->run);
+    for (size_t i = 0; i < job->measured.count; i++) {
+        const vdit_meter_result *result = &job->measured.list[i];
+        if (i == 0 || strcmp(result->meter, job->measured.list[i - 1].meter) != 0)
+            used += (size_t)snprintf(text + used, size + 1 - used, "%s %s\n", result->meter,
+                                     result->ids);
+    }
+    to->name = "ids";
+    to->tensor = vdit_tensor_view(text, VDIT_U8, 1, &used);
+}
+
+static void write_arrays(attend_job *job, const char *path)
+{
+    vdit_named *named = vdit_run_alloc(job->run, job->measured.count + 1, sizeof *named);
+
+    program_check(job->run);
+    for (size_t i = 0; i < job->measured.count; i++)
+        named[i] = (vdit_named){job->measured.list[i].name, job->measured.list[i].tensor};
+    list_ids(job, &named[job->measured.count]);
+    vdit_file_write(job->run, path, named, job->measured.count + 1);
+}
+
+void attend_meters_write(attend_job *job)
+{
+    const attend_settings *set = job->set;
+
+    for (size_t i = 0; i < set->measures_count && vdit_run_status(job->run) == VDIT_OK; i++) {
+        if (attend_has_suffix(set->measures[i], ".json"))
+            write_json(job, set->measures[i]);
+        else
+            write_arrays(job, set->measures[i]);
+        job->measures_written += vdit_run_status(job->run) == VDIT_OK;
+    }
+    if (vdit_run_status(job->run) != VDIT_OK)
+        attend_outputs_remove(job);
+    program_check(job->run);
+}
+
+void attend_meters_remove(const attend_job *job)
+{
+    for (size_t i = 0; i < job->measures_written; i++)
+        unlink(job->set->measures[i]);
+}
