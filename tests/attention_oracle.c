@@ -159,7 +159,7 @@ void attention_oracle_snap(mpfr_t value, const mpfr_t size)
 
 double attention_oracle_round(mpfr_t value, const mpfr_t size, vdit_dtype dtype)
 {
-    snap(value, size);
+    attention_oracle_snap(value, size);
     return oracle_round(value, dtype);
 }
 

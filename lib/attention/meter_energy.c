@@ -109,7 +109,7 @@ static size_t find_valid(const vdit_head *head, size_t r, unsigned char *valid)
     size_t length = vdit_key_length(head->call, head->b), count = 0;
 
     for (size_t j = 0; j < length; j++) {
-        valid[j] = head->call->mask == NULL || vdit_head_mask(head, r, j) != -INFINITY;
+        valid[j] = !head->masked || vdit_head_mask(head, r, j) != -INFINITY;
         count += valid[j];
     }
     return count;
@@ -163,7 +163,7 @@ static void measure_uniform(energy *e, vdit_meter *meter)
 
         if (engine->query_class[r] == 0)
             continue;
-        if (times == 0 || head->call->mask != NULL) {
+        if (times == 0 || head->masked) {
             count = find_valid(head, r, next);
             if (times == 0 || memcmp(valid, next, length) != 0) {
                 add_times(e, &row, times);

@@ -121,7 +121,7 @@ size_t vdit_meter_valid_keys(const vdit_meter_engine *engine, size_t r)
 {
     size_t length = vdit_key_length(engine->call, engine->head.b), count = 0;
 
-    if (engine->call->mask == NULL)
+    if (!engine->head.masked)
         return length;
     for (size_t j = 0; j < length; j++)
         count += vdit_head_mask(&engine->head, r, j) != -INFINITY;

@@ -137,7 +137,7 @@ static double logit_error(const vdit_walk *walk, size_t lane, double size)
 
     vdit_stream_bound(&bound, &walk->stream, lane);
     return 1.02 * bound.logit * walk->head->key_norm_max / LN_2 +
-           (walk->head->call->mask != NULL ? 4 * UNIT * fabs(size) : 0);
+           (walk->head->masked ? 4 * UNIT * fabs(size) : 0);
 }
 
 /* Where element i of row r lies in an output of the row, or of the sampled rows. */
