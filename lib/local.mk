@@ -7,6 +7,7 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/compose.h \
 	%D%/attention/edit.c \
 	%D%/attention/edit_check.c \
+	%D%/attention/edit_order.c \
 	%D%/attention/edited.c \
 	%D%/attention/edited.h \
 	%D%/attention/fast.c \
@@ -33,6 +34,15 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/pattern.c \
 	%D%/attention/pattern.h \
 	%D%/attention/pattern_check.c \
+	%D%/attention/plan.c \
+	%D%/attention/plan.h \
+	%D%/attention/plan_action.c \
+	%D%/attention/plan_parse.c \
+	%D%/attention/plan_read.h \
+	%D%/attention/plan_table.c \
+	%D%/attention/plan_text.c \
+	%D%/attention/plan_value.c \
+	%D%/attention/plan_word.c \
 	%D%/attention/reference.c \
 	%D%/attention/part.c \
 	%D%/attention/part.h \
@@ -63,6 +73,8 @@ libvdit_core_la_SOURCES = \
 	%D%/backend/plugin.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \
+	%D%/base/number.c \
+	%D%/base/number.h \
 	%D%/base/parallel.c \
 	%D%/base/parallel.h \
 	%D%/base/philox.c \
@@ -186,6 +198,7 @@ vditinclude_HEADERS = \
 	%D%/vdit/judge.h \
 	%D%/vdit/meter.h \
 	%D%/vdit/op.h \
+	%D%/vdit/plan.h \
 	%D%/vdit/random.h \
 	%D%/vdit/run.h \
 	%D%/vdit/tensor.h

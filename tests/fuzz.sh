@@ -13,13 +13,17 @@ scratch=${FUZZ_KEEP:-$(mktemp -d)} || exit 99
 export srcdir
 status=0
 
-for target in safetensors npy npz json; do
+for target in safetensors npy npz json plan; do
     program=$scratch/fuzz_$target
-    # shellcheck disable=SC2046 # the flags are words
+    case $target in
+    plan) sources="$srcdir/lib/attention/plan*.c $srcdir/lib/attention/edit.c
+        $srcdir/lib/attention/edit_order.c" ;;
+    *) sources="$srcdir/lib/file/*.c $srcdir/tests/fuzz.c" ;;
+    esac
+    # shellcheck disable=SC2046,SC2086 # the flags and the sources are words
     "$FUZZ_CC" -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -I "$builddir" -I "$srcdir/lib" -o "$program" \
-        "$srcdir"/lib/base/*.c "$srcdir"/lib/file/*.c \
-        "$srcdir/tests/fuzz.c" "$srcdir/tests/fuzz_$target.c" \
+        "$srcdir"/lib/base/*.c $sources "$srcdir/tests/fuzz_$target.c" \
         $(pkg-config --cflags --libs jansson libzip libmd) -lm || exit 99
     mkdir -p "$scratch/$target"
     "$program" -max_total_time="$FUZZ_SECONDS" -max_len=2048 -timeout=10 -rss_limit_mb=1024 \

@@ -9,7 +9,7 @@ BEGIN {
         header[base[i] ".h"] = 1
     for (i = 1; i <= count; i++)
         header[order[i] ".h"] = i
-    header["edit.h"] = header["meter.h"] = header["attention.h"]
+    header["edit.h"] = header["meter.h"] = header["plan.h"] = header["attention.h"]
 }
 
 # The level of "folder/name.h": its folder's, a public header's; 0 if it is not ours.

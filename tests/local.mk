@@ -94,6 +94,14 @@ check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_grade %D%/te
 %C%_test_judge_grade_LDADD = $(TEST_LIBS)
 %C%_test_judge_kernels_SOURCES = %D%/test_judge_kernels.c %D%/emulator.c %D%/emulator.h
 %C%_test_judge_kernels_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_plan %D%/test_plan_errors %D%/test_plan_text
+%C%_test_plan_errors_SOURCES = %D%/test_plan_errors.c
+%C%_test_plan_errors_LDADD = $(TEST_LIBS)
+%C%_test_plan_SOURCES = %D%/test_plan.c
+%C%_test_plan_LDADD = $(TEST_LIBS)
+%C%_test_plan_text_SOURCES = %D%/test_plan_text.c
+%C%_test_plan_text_LDADD = $(TEST_LIBS)
 endif
 
 # Honest and broken kernels, as one plugin.
@@ -110,13 +118,15 @@ check_LTLIBRARIES += %D%/mutants.la
 
 # The fuzz targets, fed with their seeds; make check-fuzz feeds them with more.
 FUZZ_REPLAY = %D%/fuzz.c %D%/fuzz.h %D%/fuzz_replay.c
-check_PROGRAMS += %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_safetensors
+check_PROGRAMS += %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_plan %D%/fuzz_safetensors
 %C%_fuzz_json_SOURCES = %D%/fuzz_json.c $(FUZZ_REPLAY)
 %C%_fuzz_json_LDADD = libvdit-core.la
 %C%_fuzz_npy_SOURCES = %D%/fuzz_npy.c $(FUZZ_REPLAY)
 %C%_fuzz_npy_LDADD = libvdit-core.la
 %C%_fuzz_npz_SOURCES = %D%/fuzz_npz.c $(FUZZ_REPLAY)
 %C%_fuzz_npz_LDADD = libvdit-core.la
+%C%_fuzz_plan_SOURCES = %D%/fuzz_plan.c %D%/fuzz.h %D%/fuzz_replay.c
+%C%_fuzz_plan_LDADD = libvdit-core.la
 %C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(FUZZ_REPLAY)
 %C%_fuzz_safetensors_LDADD = libvdit-core.la
 EXTRA_DIST += %D%/exact_attention.py %D%/plugin_odd.c

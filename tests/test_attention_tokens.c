@@ -141,7 +141,8 @@ static void sets_that_cannot_be_meant_are_refused(void **state)
     e = plain, e.prunable = 16;
     refuse_edit(&e, &tokens, 16, VDIT_ERR_ARGUMENT, "no set of the blocks");
     e = plain, e.first_text = 1;
-    refuse_edit(&e, &tokens, 12, VDIT_ERR_ARGUMENT, "no key is declared as text");
+    refuse_edit(&e, &none, 16, VDIT_ERR_ARGUMENT, "declared");
+    refuse_edit(&e, &tokens, 12, VDIT_OK, "");
     e = plain, e.block_moment = (vdit_moment)2;
     refuse_edit(&e, &tokens, 16, VDIT_ERR_ARGUMENT, "moment");
     e = plain, e.pattern_count = 1;

@@ -67,10 +67,6 @@ static vdit_status check_keys(vdit_run *run, const vdit_edit *edit, const vdit_l
     size_t keys = layout->key.video + layout->key.text;
     char shape[128];
 
-    if (edit->first_text > 0 && layout->key.text == 0)
-        return vdit_run_fail(run, VDIT_ERR_ARGUMENT,
-                             "edit: first_text is %zu, but no key is declared as text",
-                             edit->first_text);
     if (t != NULL && t->dtype != VDIT_BOOL)
         return vdit_run_fail(run, VDIT_ERR_DTYPE, "keys is %s; bool was expected",
                              vdit_dtype_name(t->dtype));
@@ -92,9 +88,10 @@ vdit_status vdit_pattern_check(vdit_run *run, const vdit_edit *edit, const vdit_
     if (blocks > 15)
         return vdit_run_fail(run, VDIT_ERR_ARGUMENT,
                              "edit: %u is no set of the blocks vv, vt, tv, tt", blocks);
-    if (!declared && (blocks != 0 || edit->queries != VDIT_ANY))
-        return vdit_run_fail(run, VDIT_ERR_ARGUMENT,
-                             "edit: blocks and query sets need tokens that are declared");
+    if (!declared && (blocks != 0 || edit->queries != VDIT_ANY || edit->first_text > 0))
+        return vdit_run_fail(
+            run, VDIT_ERR_ARGUMENT,
+            "edit: blocks, query sets and first_text need tokens that are declared");
     if ((unsigned)edit->pattern_moment > VDIT_AFTER_SOFTMAX ||
         (unsigned)edit->block_moment > VDIT_AFTER_SOFTMAX)
         return vdit_run_fail(run, VDIT_ERR_ARGUMENT, "edit: a moment is neither before nor after");

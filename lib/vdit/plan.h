@@ -1,0 +1,91 @@
+/*
+ * vdit/plan.h - plans: text that says which attention calls are edited, and how. vdit-plan(7) is the grammar.
+ *
+ *     L44-47 K=self: mask 30%, temperature 0.2
+ *     L!44,45: keep sliding tile=4,8,8 window=3,3,3
+ *
+ * A line is a selector and actions. At each site the lines that select it are applied in their order: actions of
+ * different names add up, and of two of one name the later wins whole.
+ */
+#ifndef VDIT_PLAN_H
+#define VDIT_PLAN_H
+
+#include <vdit/edit.h>
+
+typedef struct vdit_plan vdit_plan;
+
+/* Branches of classifier-free guidance, as bits (C03). */
+enum { VDIT_BRANCH_COND = 1, VDIT_BRANCH_UNCOND = 2, VDIT_BRANCH_BOTH = 3 };
+
+/* Kinds of attention, as bits. The first three are self-attention. */
+enum {
+    VDIT_KIND_FULL = 1,     /* over all video tokens, with text tokens in joint attention */
+    VDIT_KIND_SPATIAL = 2,  /* within a frame */
+    VDIT_KIND_TEMPORAL = 4, /* across frames, at one place */
+    VDIT_KIND_CROSS = 8,    /* from video to text */
+    VDIT_KIND_SELF = 7,
+    VDIT_KIND_ANY = 15
+};
+
+/* Where an attention call stands, one head of it. */
+typedef struct vdit_site {
+    size_t layer, head, step; /* from 0; step 0 has most noise (C07, C08) */
+    unsigned branch, kind;    /* one bit of each */
+    vdit_tokens tokens;       /* what the edit is to hold */
+    size_t keys;              /* Nk */
+} vdit_site;
+
+/*
+ * Reads a plan. Out: plan, in the run's memory. In: text, size bytes of it (at most 1 MiB, lines of at most 4096).
+ * Returns: VDIT_OK; VDIT_ERR_FORMAT with a message that names line, column and what was expected;
+ * VDIT_ERR_LIMIT, VDIT_ERR_MEMORY.
+ */
+VDIT_API vdit_status vdit_plan_parse(vdit_run *run, vdit_plan **plan, const char *text,
+                                     size_t size);
+
+/*
+ * The files that a plan names, each once, as "FILE" or "FILE:NAME". Whoever runs the plan opens them and hands
+ * in the tensors, which must outlive the plan.
+ */
+VDIT_API size_t vdit_plan_file_count(const vdit_plan *plan);
+VDIT_API const char *vdit_plan_file(const vdit_plan *plan, size_t i);
+VDIT_API void vdit_plan_bind(vdit_plan *plan, size_t i, const vdit_tensor *tensor);
+
+/*
+ * Out: edit, what the plan does at a site, with the site's tokens; off if nothing. It points into the plan and
+ * the run's memory. source_q, source_k and source_v of a transfer or a mix are left to the caller.
+ * Returns: VDIT_OK; VDIT_ERR_ARGUMENT if a file is not bound, a key does not exist, or lines with different Q meet.
+ */
+VDIT_API vdit_status vdit_plan_edit(vdit_run *run, const vdit_plan *plan, const vdit_site *site,
+                                    vdit_edit *edit);
+
+/* How the gate of a site is found: by what a meter says of this or of all heads. */
+typedef enum vdit_gate_kind {
+    VDIT_GATE_NUMBER, /* it stands in vdit_edit.gate */
+    VDIT_GATE_SINKS,  /* 0 if the head has a sink key at tau (C27 to C31), else 1 */
+    VDIT_GATE_RANDOM /* 0 for count heads of the model that have none, drawn with the seed (C32), else 1 */
+} vdit_gate_kind;
+
+typedef struct vdit_gate {
+    vdit_gate_kind kind;
+    double tau;
+    size_t count, seed;
+} vdit_gate;
+
+/* Returns: how the gate of a site is found. Unless it is a number vdit_plan_edit leaves gate = 1. */
+VDIT_API vdit_gate vdit_plan_gate(const vdit_plan *plan, const vdit_site *site);
+
+/* Returns: the plan in its canonical form, a line each, presets expanded; reading it gives the same plan. NULL
+   without memory. */
+VDIT_API char *vdit_plan_text(vdit_run *run, const vdit_plan *plan);
+
+/*
+ * Out: site->layer, step, branch and kind from a text such as "L44 S0 B=c K=cross"; what is not named stays.
+ * Returns: VDIT_OK or VDIT_ERR_FORMAT.
+ */
+VDIT_API vdit_status vdit_site_parse(vdit_run *run, vdit_site *site, const char *text);
+
+/* Returns: what an edit does, step by step in the order of application, as one line in the run's memory. */
+VDIT_API char *vdit_edit_order(vdit_run *run, const vdit_edit *edit);
+
+#endif
