@@ -10,6 +10,8 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/edit_order.c \
 	%D%/attention/edited.c \
 	%D%/attention/edited.h \
+	%D%/attention/facts.c \
+	%D%/attention/facts.h \
 	%D%/attention/fast.c \
 	%D%/attention/head.c \
 	%D%/attention/head.h \
@@ -31,6 +33,13 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/meter_sink.c \
 	%D%/attention/meter_table.c \
 	%D%/attention/meter_top.c \
+	%D%/attention/order.c \
+	%D%/attention/order.h \
+	%D%/attention/order_many.c \
+	%D%/attention/order_many.h \
+	%D%/attention/order_place.c \
+	%D%/attention/order_row.c \
+	%D%/attention/order_row.h \
 	%D%/attention/pattern.c \
 	%D%/attention/pattern.h \
 	%D%/attention/pattern_check.c \

@@ -177,6 +177,13 @@ check_PROGRAMS += %D%/test_attention_memory
 %C%_test_attention_memory_LDFLAGS = $(STAGES_WRAP)
 %C%_test_attention_memory_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_attention_order
+%C%_test_attention_order_SOURCES = %D%/test_attention_order.c %D%/attention_brute.c \
+	%D%/attention_brute.h $(SCENE)
+%C%_test_attention_order_LDFLAGS = -Wl,--wrap=vdit_stream_bound -Wl,--wrap=vdit_walk_entry \
+	-Wl,--wrap=vdit_walk_tile
+%C%_test_attention_order_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_attention_sigma
 %C%_test_attention_sigma_SOURCES = %D%/test_attention_sigma.c $(SCENE)
 %C%_test_attention_sigma_LDADD = $(ORACLE_LIBS)
