@@ -59,13 +59,17 @@ static vdit_status make_job(job *work, vdit_run *run, const vdit_attention *call
     return vdit_run_status(run);
 }
 
-/* Rows per block of stage 0: enough blocks for all threads, up to the widest block. */
-static size_t block_rows(const job *work)
+/*
+ * Returns: into how many shares the panels of a head are cut. A share has at most `most` panels; each thread
+ * gets the same number of shares, `each` or more if there are enough, so that all end together.
+ */
+static size_t count_shares(const job *work, size_t panels, size_t most, size_t each)
 {
-    size_t nr = work->head.kernel->nr, panels = (work->head.row_count + nr - 1) / nr;
-    size_t share = panels / (3 * (size_t)work->threads) + 1;
+    size_t threads = (size_t)work->threads,
+           rounds = (panels + threads * most - 1) / (threads * most);
+    size_t shares = threads * (rounds > each ? rounds : each);
 
-    return nr * (share < VDIT_STREAM_PANELS ? share : VDIT_STREAM_PANELS);
+    return shares < panels ? shares : panels;
 }
 
 /* Stage 0 of one block. Returns: elements settled. */
@@ -87,8 +91,8 @@ static size_t stream_block(job *work, worker *self, size_t first, size_t rows)
 /* Stage 0 of the head, and progress by its blocks. */
 static vdit_status stream_head(job *work)
 {
-    size_t size = block_rows(work), count = work->head.row_count,
-           blocks = (count + size - 1) / size;
+    size_t nr = work->head.kernel->nr, count = work->head.row_count, panels = (count + nr - 1) / nr;
+    size_t blocks = count_shares(work, panels, VDIT_STREAM_PANELS, 3);
     size_t settled = 0, done = 0;
     int stop = 0;
 
@@ -96,7 +100,8 @@ static vdit_status stream_head(job *work)
 #pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
 #endif
     for (size_t i = 0; i < blocks; i++) {
-        size_t first = i * size, rows = count - first < size ? count - first : size, so_far;
+        size_t first = i * panels / blocks * nr, end = (i + 1) * panels / blocks * nr, so_far;
+        size_t rows = (end < count ? end : count) - first;
         int stopped;
 
 #ifdef _OPENMP
@@ -170,22 +175,24 @@ static vdit_status finish_head(job *work)
 /* Stage 1 of the head: rows with open outputs, gathered into panels. */
 static void refine_head(job *work)
 {
-    size_t nr = work->head.kernel->nr, found = 0, settled = 0, group, share, *open;
+    size_t nr = work->head.kernel->nr, found = 0, settled = 0, panels, groups, *open;
     size_t mark = vdit_run_mark(work->run);
 
     open = vdit_run_alloc(work->run, work->head.row_count, sizeof *open);
     for (size_t r = 0; open != NULL && r < work->head.row_count; r++)
         if ((work->rows.open[r] & VDIT_OPEN_O) != 0)
             open[found++] = r;
-    share = found / nr / (size_t)work->threads + 1; /* panels for each thread */
-    group = nr * (share < VDIT_REFINE_PANELS ? share : VDIT_REFINE_PANELS);
+    panels = (found + nr - 1) / nr;
+    groups = count_shares(work, panels, VDIT_REFINE_PANELS, 1);
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
 #endif
-    for (size_t i = 0; i < found; i += group) {
-        size_t rows = found - i < group ? found - i : group;
+    for (size_t i = 0; i < groups; i++) {
+        size_t first = i * panels / groups * nr, end = (i + 1) * panels / groups * nr;
+        size_t rows = (end < found ? end : found) - first;
+
         settled +=
-            vdit_refine_rows(&work->workers[this_thread()].refine, &work->rows, open + i, rows);
+            vdit_refine_rows(&work->workers[this_thread()].refine, &work->rows, open + first, rows);
     }
     vdit_run_counters(work->run)->attention[1] += settled;
     vdit_run_release(work->run, mark);

@@ -14,7 +14,7 @@
 #include "exact/pair.h"
 
 /* Panels of queries that share the slices of a tile, at most. */
-#define VDIT_REFINE_PANELS 4
+#define VDIT_REFINE_PANELS 8
 #define VDIT_REFINE_LANES  (VDIT_REFINE_PANELS * VDIT_KERNEL_NR_MAX)
 
 typedef struct vdit_refine {
