@@ -160,8 +160,8 @@ static void run_panel(const fast_head *head, fast_block *block, size_t first, si
     float *o = block->o + at * head->dv_padded;
 
     for (size_t j = 0; j < keys; j += mr)
-        kernel->gemm(head->d, head->k + (t * TILE + j) * head->d, block->q + at * head->d,
-                     block->s + j * nr);
+        kernel->gemm(head->d, VDIT_KERNEL_CHUNK, head->k + (t * TILE + j) * head->d,
+                     block->q + at * head->d, block->s + j * nr);
     if (mask != NULL)
         load_mask(head, block, first, rows, p, t, keys);
     kernel->scale_max(keys, (float)head->call->scale * LOG2_E, mask, block->s, block->most + at);
@@ -170,7 +170,7 @@ static void run_panel(const fast_head *head, fast_block *block, size_t first, si
             rescale(head, block, p, lane);
     kernel->exp2_sum(keys, block->top + at, block->s, block->sum + at, block->square + at);
     for (size_t c = 0; c < head->dv_padded; c += mr) {
-        kernel->gemm(keys, v + c * TILE, block->s, block->tile);
+        kernel->gemm(keys, VDIT_KERNEL_CHUNK, v + c * TILE, block->s, block->tile);
         kernel->add(block->tile, o + c * nr);
     }
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "attention/head.h"
+#include "exact/simd.h"
 
 /* Whole panels of at least count, at least one. */
 static size_t round_up(size_t count, size_t to)
@@ -22,6 +23,21 @@ double vdit_head_bytes(const vdit_attention *a)
     return keys * (8 * widths + 32);
 }
 
+/*
+ * A sum in one piece is faster; in pieces its error is smaller, and f32 results, outputs or map entries, need
+ * that: each that is open after stage 0 costs a row of stage 1 or 2.
+ */
+static void choose_chunks(vdit_head *head)
+{
+    const vdit_attention *call = head->call;
+
+    head->logit_chunk = head->value_chunk = VDIT_KERNEL_CHUNK;
+    if (call->map != NULL || call->o == NULL || call->o->dtype == VDIT_F32)
+        return;
+    head->logit_chunk = head->d > 0 ? head->d : 1;
+    head->value_chunk = VDIT_TILE;
+}
+
 vdit_status vdit_head_new(vdit_run *run, vdit_head *head, const vdit_attention *call)
 {
     size_t nk = call->k->shape[2], slots = tiles_of(nk) * VDIT_TILE, threads;
@@ -38,6 +54,7 @@ vdit_status vdit_head_new(vdit_run *run, vdit_head *head, const vdit_attention *
     head->odd_keys = vdit_run_alloc(run, nk, sizeof(size_t));
     head->odd_values = vdit_run_alloc(run, nk, sizeof(size_t));
     head->kind = vdit_run_alloc(run, nk, 1);
+    choose_chunks(head);
     head->weight = vdit_run_alloc(run, head->d, sizeof(double));
     head->k = vdit_run_alloc(run, slots, head->d * sizeof(double));
     head->v = vdit_run_alloc(run, slots, head->dv_padded * sizeof(double));
@@ -45,9 +62,10 @@ vdit_status vdit_head_new(vdit_run *run, vdit_head *head, const vdit_attention *
     head->value_max = vdit_run_alloc(run, head->dv, sizeof(double));
     head->value_norm = vdit_run_alloc(run, head->dv, sizeof(double));
     head->value_key_norm = vdit_run_alloc(run, head->dv, sizeof(double));
-    head->scratch = vdit_run_alloc(run, threads, (head->d + 4 * head->dv) * sizeof(double));
+    head->value_sum_norm = vdit_run_alloc(run, head->dv, sizeof(double));
+    head->scratch = vdit_run_alloc(run, threads, (head->d + 5 * head->dv) * sizeof(double));
     for (size_t c = 0; head->weight != NULL && c < head->d; c++)
-        head->weight[c] = (double)(vdit_kernel_weight(c, head->d) + 4);
+        head->weight[c] = (double)(vdit_kernel_weight(c, head->d, head->logit_chunk) + 4);
     return vdit_run_status(run);
 }
 
@@ -234,7 +252,7 @@ enum { ORDINARY, ODD_VALUE, ODD_KEY, ABSENT };
 /* Which keys are packed, and which are left to special.c. */
 static void choose_keys(vdit_head *head, int threads)
 {
-    size_t length = vdit_key_length(head->call, head->b), width = head->d + 4 * head->dv;
+    size_t length = vdit_key_length(head->call, head->b), width = head->d + 5 * head->dv;
 
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
@@ -281,10 +299,21 @@ static void pack_key(vdit_head *head, double *x, size_t j)
     head->key_norm[j] = sqrt(sum);
 }
 
-/* The values of key j into the panels of their tile; adds to the norms most, sum and key_sum. */
-static void pack_value(vdit_head *head, double *x, size_t j, double *most, double *sum,
-                       double *key_sum)
+/* Returns: the roundings that p v of key j meets: its own, the sum of its tile, and that of the tiles. */
+static double sum_weight(const vdit_head *head, size_t j)
 {
+    size_t tile = j / VDIT_TILE, left = head->keys - tile * VDIT_TILE;
+    size_t keys = left < VDIT_TILE ? left : VDIT_TILE;
+
+    return (double)(vdit_kernel_weight(j % VDIT_TILE, keys, head->value_chunk) + head->tiles -
+                    tile + 1);
+}
+
+/* The values of key j into the panels of their tile; adds to the norms [4][dv]: most and the three sums. */
+static void pack_value(vdit_head *head, double *x, size_t j, double *norms)
+{
+    double *most = norms, *sum = most + head->dv, *key_sum = sum + head->dv,
+           *weighted = key_sum + head->dv, weight = sum_weight(head, j);
     size_t mr = head->kernel->mr, tile = j / VDIT_TILE;
     double key_square = head->key_norm[j] * head->key_norm[j];
 
@@ -296,11 +325,13 @@ static void pack_value(vdit_head *head, double *x, size_t j, double *most, doubl
             to[i] = value - value == 0 ? value : 0;
         }
     }
-    for (size_t c = 0; c < head->dv; c++) {
+    VDIT_SIMD for (size_t c = 0; c < head->dv; c++)
+    {
         double value = x[c] - x[c] == 0 ? fabs(x[c]) : 0, square = value * value;
         most[c] = value > most[c] ? value : most[c];
         sum[c] += square;
         key_sum[c] += square * key_square;
+        weighted[c] += square * (weight * weight);
     }
 }
 
@@ -315,20 +346,22 @@ static void clear_tail(vdit_head *head)
 }
 
 /* The norms of one thread, added to the head's. */
-static void merge_norms(vdit_head *head, const double *most, const double *sum,
-                        const double *key_sum)
+static void merge_norms(vdit_head *head, const double *norms)
 {
-    for (size_t c = 0; c < head->dv; c++) {
-        if (most[c] > head->value_max[c])
-            head->value_max[c] = most[c];
-        head->value_norm[c] += sum[c];
-        head->value_key_norm[c] += key_sum[c];
+    size_t dv = head->dv;
+
+    for (size_t c = 0; c < dv; c++) {
+        if (norms[c] > head->value_max[c])
+            head->value_max[c] = norms[c];
+        head->value_norm[c] += norms[dv + c];
+        head->value_key_norm[c] += norms[2 * dv + c];
+        head->value_sum_norm[c] += norms[3 * dv + c];
     }
 }
 
 void vdit_head_load(vdit_run *run, vdit_head *head, size_t b, size_t h)
 {
-    size_t dv = head->dv, width = head->d + 4 * dv;
+    size_t dv = head->dv, width = head->d + 5 * dv;
     int threads = vdit_run_threads(run);
 
     head->b = b;
@@ -344,6 +377,7 @@ void vdit_head_load(vdit_run *run, vdit_head *head, size_t b, size_t h)
     memset(head->value_max, 0, dv * sizeof(double));
     memset(head->value_norm, 0, dv * sizeof(double));
     memset(head->value_key_norm, 0, dv * sizeof(double));
+    memset(head->value_sum_norm, 0, dv * sizeof(double));
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
 #endif
@@ -352,22 +386,24 @@ void vdit_head_load(vdit_run *run, vdit_head *head, size_t b, size_t h)
         size_t first = head->tiles * (size_t)thread / (size_t)threads * VDIT_TILE;
         size_t end = head->tiles * ((size_t)thread + 1) / (size_t)threads * VDIT_TILE;
 
-        memset(norms, 0, 3 * dv * sizeof(double));
+        memset(norms, 0, 4 * dv * sizeof(double));
         for (size_t j = first; j < end && j < head->keys; j++) {
             pack_key(head, x, j);
-            pack_value(head, x + head->d, j, norms, norms + dv, norms + 2 * dv);
+            pack_value(head, x + head->d, j, norms);
         }
 #ifdef _OPENMP
 #pragma omp critical(vdit_head_norms)
 #endif
-        merge_norms(head, norms, norms + dv, norms + 2 * dv);
+        merge_norms(head, norms);
     }
     clear_tail(head);
     head->key_norm_max = 0;
+    head->sum_weight_max = head->keys > 0 ? sum_weight(head, 0) : 0;
     for (size_t j = 0; j < head->keys; j++)
         head->key_norm_max = fmax(head->key_norm_max, head->key_norm[j]);
     for (size_t c = 0; c < dv; c++) {
         head->value_norm[c] = sqrt(head->value_norm[c]);
         head->value_key_norm[c] = sqrt(head->value_key_norm[c]);
+        head->value_sum_norm[c] = sqrt(head->value_sum_norm[c]);
     }
 }

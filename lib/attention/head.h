@@ -13,7 +13,7 @@
 #include "attention/pattern.h"
 #include "exact/kernel.h"
 
-/* Keys per tile, a multiple of every kernel's mr and of VDIT_KERNEL_CHUNK. */
+/* Keys per tile, a multiple of every kernel's mr. */
 #define VDIT_TILE 192
 
 typedef struct vdit_head {
@@ -27,6 +27,8 @@ typedef struct vdit_head {
     size_t d, dv, dv_padded; /* dv rounded up to whole panels */
     size_t row_count;        /* of the call: R */
     size_t keys, tiles;      /* packed keys and tiles of them */
+    size_t logit_chunk;      /* of the product that makes logits, */
+    size_t value_chunk;      /* and of that with the values: shorter where more is to be proved */
     size_t *key_at;          /* [keys] the key's index in the call */
     double *k;               /* [panel of mr keys][d][mr] */
     double *v;               /* [tile][panel of mr channels][VDIT_TILE][mr] */
@@ -37,8 +39,10 @@ typedef struct vdit_head {
     double *value_max;      /* [dv] max |v| over the packed keys */
     double *value_norm;     /* [dv] sqrt(sum v^2) */
     double *value_key_norm; /* [dv] sqrt(sum key_norm^2 v^2) */
+    double *value_sum_norm; /* [dv] sqrt(sum w^2 v^2), w the roundings that p v meets in its sum */
+    double sum_weight_max;  /* the largest w */
     unsigned char *kind;    /* [Nk] what a key is, while packing */
-    double *scratch;        /* [threads][d + 4 dv] for packing */
+    double *scratch;        /* [threads][d + 5 dv] for packing */
     size_t odd_key_count;   /* valid keys with an infinity or a NaN in k, */
     size_t *odd_keys;       /* their indices in the call; */
     size_t odd_value_count; /* packed keys with an infinity or a NaN in v, */

@@ -93,9 +93,11 @@ static void slice_logits(vdit_refine *refine, size_t p, size_t keys)
     size_t mr = kernel->mr, nr = kernel->nr, d = refine->head->d, at = p * nr * d;
 
     for (size_t j = 0; j < keys; j += mr) {
-        kernel->gemm(d, refine->k_high + j * d, refine->q_high + at, refine->high + j * nr);
-        kernel->gemm(d, refine->k_high + j * d, refine->q_low + at, refine->low + j * nr);
-        kernel->gemm(d, refine->k_low + j * d, refine->q + at, refine->tile);
+        kernel->gemm(d, VDIT_KERNEL_CHUNK, refine->k_high + j * d, refine->q_high + at,
+                     refine->high + j * nr);
+        kernel->gemm(d, VDIT_KERNEL_CHUNK, refine->k_high + j * d, refine->q_low + at,
+                     refine->low + j * nr);
+        kernel->gemm(d, VDIT_KERNEL_CHUNK, refine->k_low + j * d, refine->q + at, refine->tile);
         kernel->add(refine->tile, refine->low + j * nr);
     }
 }
@@ -135,6 +137,7 @@ void vdit_refine_bound(vdit_row_bound *bound, const vdit_refine *refine, size_t 
                    (ldexp(slices, -refine->bits) + 32 * UNIT);
     bound->weight =
         UNIT * (VDIT_WEIGH_UNITS + 32 * UNIT * (fabs(refine->top[lane]) + masked + 700));
+    bound->sums = 0;
     bound->value = bound->total = UNIT * UNIT * 8 * (keys + 64) * (keys + 64);
     bound->length = 1.01 * sqrt(refine->square[lane]) / refine->sum_high[lane];
     bound->floor = keys * 0x1p-900;

@@ -118,7 +118,7 @@ static void add_product(const vdit_stream *stream, size_t keys, const double *va
     size_t mr = head->kernel->mr, nr = head->kernel->nr;
 
     for (size_t c = 0; c < head->dv_padded; c += mr) {
-        head->kernel->gemm(keys, values + c * VDIT_TILE, weights, stream->tile);
+        head->kernel->gemm(keys, head->value_chunk, values + c * VDIT_TILE, weights, stream->tile);
         head->kernel->add(stream->tile, sums + c * nr);
     }
 }
@@ -176,9 +176,9 @@ static int finish_element(const vdit_sigma *sigma, const vdit_stream *stream,
     double square = s->noise + out * out / 3 + size * size;
     /* every weight's relative error, twice for the square; the roundings of its formula, of its
        sums, and of |q|^2 and |k|^2; with a mask, of logits far below the top */
-    double relative =
-        2 * (2 * bound->weight + 2 * bound->logit * head->key_norm_max + bound->total +
-             bound->value + (32 + (double)head->d) * UNIT + (head->masked ? 8192 * UNIT : 0));
+    double relative = 2 * (2 * bound->weight + 2 * bound->logit * head->key_norm_max +
+                           bound->total + bound->sums * head->sum_weight_max +
+                           (32 + (double)head->d) * UNIT + (head->masked ? 8192 * UNIT : 0));
     double error =
         1.1 * (relative * (s->size + size * size + out * out) +
                o_error * (2 * s->slope + noise->out_unit * out) +

@@ -105,7 +105,7 @@ void vdit_stream_logits(vdit_stream *stream, size_t p, size_t t)
     int masked = head->masked;
 
     for (size_t j = 0; j < keys; j += mr)
-        kernel->gemm(head->d, k + j * head->d, q, stream->s + j * nr);
+        kernel->gemm(head->d, head->logit_chunk, k + j * head->d, q, stream->s + j * nr);
     if (masked)
         load_mask(stream, p, t);
     kernel->scale_max(keys, head->call->scale * LOG2_E, masked ? stream->mask : NULL, stream->s,
@@ -138,7 +138,7 @@ void vdit_stream_values(vdit_stream *stream, size_t p, size_t t)
     double *o = stream->o + p * nr * head->dv_padded;
 
     for (size_t c = 0; c < head->dv_padded; c += mr) {
-        head->kernel->gemm(keys, v + c * VDIT_TILE, stream->s, stream->tile);
+        head->kernel->gemm(keys, head->value_chunk, v + c * VDIT_TILE, stream->s, stream->tile);
         head->kernel->add(stream->tile, o + c * nr);
     }
 }
@@ -183,12 +183,14 @@ void vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t 
     /* (1) logits: dot product, scale, mask, difference to the top; (2) 2^x */
     bound->logit = UNIT * fabs(head->call->scale) * stream->query_norm[r] * (masked ? 2 : 1);
     bound->weight = UNIT * (top * (masked ? 4 : 1) + (masked ? 256 : 0) + VDIT_KERNEL_EXP2_UNITS);
-    /* (3) sums: a chunk, the chunks of a tile, the tiles; the product; (4) the quotient */
-    bound->value = UNIT * (VDIT_KERNEL_CHUNK + VDIT_TILE / VDIT_KERNEL_CHUNK + tiles + 1);
+    /* (3) sums over keys: what each meets is in the norms; (4) of weights, and the quotient */
+    bound->value = 0;
+    bound->sums = UNIT;
     bound->total = UNIT * (VDIT_TILE + tiles + 4);
     bound->length = 1.01 * sqrt(stream->square[r]) / stream->sum[r];
     /* (5) weights below 2^-1010 and sums dropped by rescaling; with a mask, weights below 2^-64 */
     bound->floor = (double)head->keys * (0x1p-900 + (masked ? UNIT * 0x1p-48 : 0));
-    largest = bound->logit * head->key_norm_max + bound->weight + bound->value + bound->total;
+    largest = bound->logit * head->key_norm_max + bound->weight +
+              bound->sums * head->sum_weight_max + bound->total;
     bound->usable = largest < 0x1p-10;
 }

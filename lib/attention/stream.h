@@ -58,12 +58,13 @@ size_t vdit_tile_keys(const vdit_head *head, size_t t);
 /*
  * Rigorous bounds for one row (doc/numerics.md, section 5.2), u = 2^-53:
  *     weight: |p^_j - p_j| <= (weight + logit K_j) p_j, K_j the key norm
- *     value, total: of the sums over p v and over p, relative to sum p |v| and sum p
+ *     value, sums: of the sum over p v, relative to sum p |v| and to sum w p |v| (head.h, value_sum_norm)
+ *     total: of the sum over p, relative to it
  *     length: an upper bound of sqrt(sum a_j^2)
  *     usable: 0 if the linear terms are too large for the bound to hold
  */
 typedef struct vdit_row_bound {
-    double weight, logit, value, total, length, floor;
+    double weight, logit, value, sums, total, length, floor;
     int usable;
 } vdit_row_bound;
 
@@ -75,12 +76,14 @@ static inline double vdit_output_error(const vdit_row_bound *bound, const vdit_h
 {
     double most = head->value_max[c], size = bound->length * head->value_norm[c];
     double keyed = bound->length * head->value_key_norm[c], magnitude = o < 0 ? -o : o;
+    double summed = bound->length * head->value_sum_norm[c], largest = most * head->sum_weight_max;
 
     size = size < most ? size : most;
+    summed = summed < largest ? summed : largest;
     most *= head->key_norm_max;
     keyed = keyed < most ? keyed : most;
     return 1.02 * (bound->logit * (keyed + magnitude * head->key_norm_max) +
-                   bound->weight * (size + magnitude) + bound->value * size +
+                   bound->weight * (size + magnitude) + bound->value * size + bound->sums * summed +
                    bound->total * magnitude) +
            bound->floor * head->value_max[c];
 }

@@ -156,11 +156,10 @@ const vdit_kernel_f32 *vdit_kernel_f32_at(size_t i)
     return i < sizeof kernels_f32 / sizeof *kernels_f32 ? &kernels_f32[i] : NULL;
 }
 
-size_t vdit_kernel_weight(size_t k, size_t count)
+size_t vdit_kernel_weight(size_t k, size_t count, size_t chunk)
 {
-    size_t chunk = k / VDIT_KERNEL_CHUNK, start = chunk * VDIT_KERNEL_CHUNK;
-    size_t chunks = (count + VDIT_KERNEL_CHUNK - 1) / VDIT_KERNEL_CHUNK;
-    size_t steps = count - start < VDIT_KERNEL_CHUNK ? count - start : VDIT_KERNEL_CHUNK;
+    size_t at = k / chunk, start = at * chunk, chunks = (count + chunk - 1) / chunk;
+    size_t steps = count - start < chunk ? count - start : chunk;
 
-    return steps - (k - start) + chunks - (chunk > 0 ? chunk : 1);
+    return steps - (k - start) + chunks - (at > 0 ? at : 1);
 }

@@ -11,7 +11,10 @@
 
 #include <stddef.h>
 
-/* Products are summed in chunks of this many, first to last; then the chunk sums, first to last. */
+/*
+ * Products are summed in chunks, first to last; then the chunk sums, first to last. This many in a chunk
+ * cost little and keep the bound small.
+ */
 #define VDIT_KERNEL_CHUNK 32
 
 /* The largest panels of any kernel: rows of a, columns of b, and their product. */
@@ -27,10 +30,11 @@ typedef struct vdit_kernel_f64 {
     size_t mr, nr; /* rows of a panel of a, columns of a panel of b */
     /*
      * c[r * nr + s] = sum_k a[k * mr + r] b[k * nr + s] for r < mr, s < nr.
-     * Out: c[mr * nr]. In: count products, a[count * mr], b[count * nr]. Product k takes part in
-     * vdit_kernel_weight(k, count) additions, and is rounded itself unless it is exact or fused.
+     * Out: c[mr * nr]. In: count products in chunks of chunk > 0, a[count * mr], b[count * nr]. Product k
+     * takes part in vdit_kernel_weight(k, count, chunk) additions, and is rounded itself unless it is
+     * exact or fused.
      */
-    void (*gemm)(size_t count, const double *a, const double *b, double *c);
+    void (*gemm)(size_t count, size_t chunk, const double *a, const double *b, double *c);
     /* sum += x, elementwise over one tile of mr * nr. */
     void (*add)(const double *x, double *sum);
     /*
@@ -48,7 +52,7 @@ typedef struct vdit_kernel_f64 {
 typedef struct vdit_kernel_f32 {
     const char *name;
     size_t mr, nr;
-    void (*gemm)(size_t count, const float *a, const float *b, float *c);
+    void (*gemm)(size_t count, size_t chunk, const float *a, const float *b, float *c);
     void (*add)(const float *x, float *sum);
     void (*scale_max)(size_t keys, float scale, const float *mask, float *x, float *top);
     void (*exp2_sum)(size_t keys, const float *top, float *x, float *sum, float *square);
@@ -59,7 +63,7 @@ typedef struct vdit_kernel_f32 {
 const vdit_kernel_f64 *vdit_kernel_f64_at(size_t i);
 const vdit_kernel_f32 *vdit_kernel_f32_at(size_t i);
 
-/* Returns: the number of additions that product k of count takes part in. */
-size_t vdit_kernel_weight(size_t k, size_t count);
+/* Returns: the number of additions that product k of count takes part in, summed in chunks. */
+size_t vdit_kernel_weight(size_t k, size_t count, size_t chunk);
 
 #endif

@@ -47,13 +47,13 @@ typedef REAL NAME(loaded)
 #define ROWS(op) op(0) op(1) op(2) op(3)
 #endif
 
-TARGET static void NAME(gemm)(size_t count, const REAL *a, const REAL *b, REAL *c)
+TARGET static void NAME(gemm)(size_t count, size_t chunk, const REAL *a, const REAL *b, REAL *c)
 {
     const V zero = {0};
 
-    for (size_t start = 0; start == 0 || start < count; start += VDIT_KERNEL_CHUNK) {
+    for (size_t start = 0; start == 0 || start < count; start += chunk) {
         size_t left = count - start;
-        size_t steps = left < VDIT_KERNEL_CHUNK ? left : VDIT_KERNEL_CHUNK;
+        size_t steps = left < chunk ? left : chunk;
         ROWS(ROW_DECLARE)
 
         for (size_t k = 0; k < steps; k++) {

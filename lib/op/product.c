@@ -57,7 +57,8 @@ static size_t parts(size_t whole, size_t part)
  */
 static double weight(size_t depth)
 {
-    size_t additions = depth > 0 ? vdit_kernel_weight(0, least(depth, SLICE)) : 0;
+    size_t additions =
+        depth > 0 ? vdit_kernel_weight(0, least(depth, SLICE), VDIT_KERNEL_CHUNK) : 0;
 
     return (double)(additions + parts(depth, SLICE) + 3);
 }
@@ -91,10 +92,10 @@ static void multiply(const product_state *s, worker *me, const double *w, size_t
             const double *x = me->x + i * mr * depth + k * mr;
             double *tile = me->tile + i * mr * nr;
             if (k == 0) {
-                s->kernel->gemm(least(SLICE, depth), x, w, tile);
+                s->kernel->gemm(least(SLICE, depth), VDIT_KERNEL_CHUNK, x, w, tile);
                 continue;
             }
-            s->kernel->gemm(least(SLICE, depth - k), x, w + k * nr, me->part);
+            s->kernel->gemm(least(SLICE, depth - k), VDIT_KERNEL_CHUNK, x, w + k * nr, me->part);
             for (size_t j = 0; j < mr * nr; j++)
                 tile[j] += me->part[j];
         }
