@@ -8,6 +8,8 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/edit.c \
 	%D%/attention/edit_check.c \
 	%D%/attention/edit_order.c \
+	%D%/attention/edit_sigma.c \
+	%D%/attention/edit_threshold.c \
 	%D%/attention/edited.c \
 	%D%/attention/edited.h \
 	%D%/attention/facts.c \

@@ -154,6 +154,10 @@ check_PROGRAMS += %D%/test_edit
 %C%_test_edit_LDADD = $(ORACLE_LIBS)
 %C%_test_edit_LDFLAGS = -Wl,--wrap=vdit_settle -Wl,--wrap=vdit_refine_sums
 
+check_PROGRAMS += %D%/test_edit_noise
+%C%_test_edit_noise_SOURCES = %D%/test_edit_noise.c $(SCENE)
+%C%_test_edit_noise_LDADD = $(ORACLE_LIBS) -lm
+
 check_PROGRAMS += %D%/test_attention_bounds
 %C%_test_attention_bounds_SOURCES = %D%/test_attention_bounds.c $(STAGES) $(SCENE)
 %C%_test_attention_bounds_LDFLAGS = $(STAGES_WRAP)

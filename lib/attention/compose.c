@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 #include "attention/compose.h"
+#include "attention/intervene.h"
 
 /* Returns: x y, or x (1 - y). */
 static vdit_mp times(const vdit_mp *x, double y, int complement)
@@ -277,6 +278,13 @@ static void make_parts(vdit_run *run, vdit_composition *c, const double *tau, co
         part->post = make_post(run, c, tau, quota);
         part->post->head = &part->source->head;
         part->post->kept = report != NULL ? report->keep : NULL;
+        if (report != NULL && report->free != NULL && tau != NULL) {
+            double *near = vdit_run_alloc(run, part->source->head.row_count, 2 * sizeof *near);
+            if (near != NULL)
+                vdit_edit_near(&c->sources[0].call, tau, near);
+            part->post->near = near;
+            part->post->free = report->free;
+        }
         c->pruned = part;
     }
     replaced = times(&own, edit->replace, 0);

@@ -307,6 +307,8 @@ vdit_status vdit_attention_fast(vdit_run *run, const vdit_attention *call)
 
     if (vdit_attention_check(run, call) != VDIT_OK)
         return vdit_run_status(run);
+    if (call->edits != NULL)
+        return vdit_run_fail(run, VDIT_ERR_UNSUPPORTED, "edits are the reference's alone");
     if (call->sigma != NULL)
         return vdit_run_fail(run, VDIT_ERR_UNSUPPORTED, "sigma is the reference's alone");
     memset(&head, 0, sizeof head);

@@ -9,6 +9,7 @@
 
 /* One head as a call of its own, with the tensors that it points to. */
 typedef struct one {
+    const vdit_attention *all; /* the call that it was cut from */
     vdit_attention call;
     vdit_edit edit;
     const vdit_edit *edits[1];
@@ -52,6 +53,7 @@ static void cut_report(one *head, const vdit_edit_report *report)
     head->report.masked = cut(head, report->masked);
     head->report.kept_mass = cut(head, report->kept_mass);
     head->report.keep = cut(head, report->keep);
+    head->report.free = cut(head, report->free);
     head->report.renormalised = cut(head, report->renormalised);
     head->report.dense_mass = cut(head, report->dense_mass);
 }
@@ -62,6 +64,7 @@ static void cut_head(one *head, const vdit_attention *call, size_t b, size_t h)
     const vdit_edit *edit = call->edits[h];
 
     memset(head, 0, sizeof *head);
+    head->all = call;
     head->b = b;
     head->h = h;
     head->call = *call;
@@ -91,18 +94,6 @@ static void cut_head(one *head, const vdit_attention *call, size_t b, size_t h)
     head->edit.keep = cut(head, edit->keep);
 }
 
-/* Steps 1 and 2: operands of the source call, and the temperature. */
-static void apply_operands(vdit_attention *call, const vdit_edit *edit)
-{
-    if ((edit->transfer & VDIT_FROM_Q) != 0)
-        call->q = edit->source_q;
-    if ((edit->transfer & VDIT_FROM_K) != 0)
-        call->k = edit->source_k;
-    if ((edit->transfer & VDIT_FROM_V) != 0)
-        call->v = edit->source_v;
-    call->scale /= edit->temperature;
-}
-
 /* Whether all that an edit does is done before the softmax, or to its operands. */
 static int is_plain(const vdit_edit *edit)
 {
@@ -115,7 +106,7 @@ static int is_plain(const vdit_edit *edit)
 static int wants_report(const vdit_head_report *report)
 {
     return report->threshold != NULL || report->masked != NULL || report->kept_mass != NULL ||
-           report->keep != NULL;
+           report->keep != NULL || report->free != NULL;
 }
 
 /* Clears the report, whose bits are then set one by one. */
@@ -133,28 +124,10 @@ static void clear_report(const one *head)
                 memset(vdit_tensor_at(list[i], index), 0, vdit_dtype_size(list[i]->dtype));
         for (; report->keep != NULL && index[3] < report->keep->shape[3]; index[3]++)
             *(unsigned char *)vdit_tensor_at(report->keep, index) = 0;
+        index[3] = 0;
+        for (; report->free != NULL && index[3] < report->free->shape[3]; index[3]++)
+            *(unsigned char *)vdit_tensor_at(report->free, index) = 0;
     }
-}
-
-/* The thresholds of each row: given, or the order statistic of this map. */
-static vdit_status find_thresholds(vdit_run *run, const one *head, double **tau, uint64_t **quota)
-{
-    const vdit_attention *call = &head->call;
-    const vdit_edit *edit = &head->edit;
-    size_t rows = call->rows ? call->rows->shape[0] : call->q->shape[2];
-
-    *tau = NULL;
-    *quota = NULL;
-    if (edit->prune != VDIT_PRUNE_THRESHOLD && edit->prune != VDIT_PRUNE_FRACTION)
-        return VDIT_OK;
-    *tau = vdit_run_alloc(run, rows, sizeof **tau);
-    for (size_t r = 0; edit->prune == VDIT_PRUNE_THRESHOLD && *tau != NULL && r < rows; r++) {
-        size_t index[3] = {0, 0, edit->threshold->shape[2] == 1 ? 0 : r};
-        vdit_load_f64(&(*tau)[r], 1, vdit_tensor_at(edit->threshold, index), 1, VDIT_F32);
-    }
-    if (edit->prune == VDIT_PRUNE_FRACTION)
-        return vdit_run_fail(run, VDIT_ERR_UNSUPPORTED, "fractions are to come");
-    return vdit_run_status(run);
 }
 
 /* The output with what was kept divided out, whatever the edit does with the rest. */
@@ -208,6 +181,7 @@ static void run_dense(vdit_run *run, const one *head)
 static vdit_status run_edited(vdit_run *run, one *head)
 {
     vdit_attention map = head->call;
+    vdit_tensor o, *sigma = head->call.sigma;
     double *tau;
     uint64_t *quota;
 
@@ -221,15 +195,26 @@ static vdit_status run_edited(vdit_run *run, one *head)
         }
         return vdit_attention_plain(run, &head->call);
     }
-    if (find_thresholds(run, head, &tau, &quota) != VDIT_OK)
+    if (vdit_edit_thresholds(run, &head->call, head->all, head->b, head->h, &tau, &quota) !=
+        VDIT_OK)
         return vdit_run_status(run);
     map.o = map.sigma = NULL;
     if (map.lse != NULL || map.map != NULL)
         vdit_attention_plain(run, &map);
     if (head->report.renormalised != NULL)
         run_renormalised(run, head, tau, quota);
-    return vdit_edited_head(run, &head->call, tau, quota,
-                            wants_report(&head->report) ? &head->report : NULL);
+    head->call.sigma = NULL;
+    if (sigma != NULL && head->call.o == NULL) {
+        if (vdit_tensor_new(run, &o, VDIT_F32, 4, sigma->shape) != VDIT_OK)
+            return vdit_run_status(run);
+        head->call.o = &o;
+    }
+    vdit_edited_head(run, &head->call, tau, quota,
+                     wants_report(&head->report) ? &head->report : NULL);
+    head->call.sigma = sigma;
+    if (sigma != NULL && vdit_run_status(run) == VDIT_OK)
+        vdit_edit_sigma(run, &head->call, tau, quota);
+    return vdit_run_status(run);
 }
 
 /* A dense tensor with n rows of t, which has rows on its third axis; NULL for NULL. */
@@ -267,7 +252,7 @@ static void put_rows(const vdit_tensor *t, const vdit_tensor *picked, const size
 }
 
 /* What is written of a head has a row for each row of the call. */
-enum { ROW_OUTPUTS = 10 };
+enum { ROW_OUTPUTS = 11 };
 
 static void row_tensors(one *head, vdit_tensor ***list)
 {
@@ -283,6 +268,7 @@ static void row_tensors(one *head, vdit_tensor ***list)
     list[7] = &report->keep;
     list[8] = &report->renormalised;
     list[9] = &report->dense_mass;
+    list[10] = &report->free;
 }
 
 /* Computes the n rows of list alone. */
@@ -327,7 +313,7 @@ static void run_some(vdit_run *run, one *head, const vdit_layout *layout)
         if ((vdit_axis_kind(&layout->query, vdit_query_at(&plain, r)) & head->edit.queries) != 0)
             list[n++] = r;
     if (list != NULL) {
-        apply_operands(&head->call, &head->edit);
+        vdit_edit_operands(&head->call, &head->edit);
         run_rows(run, head, list, n);
     }
 }
@@ -351,7 +337,7 @@ static vdit_status run_head(vdit_run *run, const vdit_attention *call, size_t b,
     if (head->edit.queries != VDIT_ANY && head->edit.queries != 0 && layout.query.text > 0) {
         run_some(run, head, &layout);
     } else {
-        apply_operands(&head->call, &head->edit);
+        vdit_edit_operands(&head->call, &head->edit);
         run_edited(run, head);
     }
     vdit_run_release(run, mark);

@@ -12,6 +12,31 @@ vdit_status vdit_attention_plain(vdit_run *run, const vdit_attention *call);
 /* The reference of a call with edits, which was checked. */
 vdit_status vdit_attention_edited(vdit_run *run, const vdit_attention *call);
 
+/* Steps 1 and 2 of an edit: operands of the source call, and the temperature in the scale. */
+void vdit_edit_operands(vdit_attention *call, const vdit_edit *edit);
+
+/*
+ * Out: tau[R], what the entries of each row are compared with, NULL where nothing is; quota[R] where equal ones are
+ * counted, else NULL; in the run's memory. In: call, head (b, h) of all with its operands in place.
+ * Returns: VDIT_OK or the failure.
+ */
+vdit_status vdit_edit_thresholds(vdit_run *run, const vdit_attention *call,
+                                 const vdit_attention *all, size_t b, size_t h, double **tau,
+                                 uint64_t **quota);
+
+/*
+ * Out: sigma of one head (B = H = 1) whose o has been computed, under an edit that blends or masks after the softmax.
+ * In: call; tau and quota as in compose.h. Returns: VDIT_OK or the failure.
+ */
+vdit_status vdit_edit_sigma(vdit_run *run, const vdit_attention *call, const double *tau,
+                            const uint64_t *quota);
+
+/*
+ * Out: near[R][2], f32 each: an entry of row r from the first on and below the second is so near to tau[r] that the
+ * noise of the call's contract, eight times over, could move it across.
+ */
+void vdit_edit_near(const vdit_attention *call, const double *tau, double *near);
+
 /* Fails where an edit of the call has a value or a shape that does not fit, naming it. */
 vdit_status vdit_edits_check(vdit_run *run, const vdit_attention *call);
 

@@ -68,6 +68,9 @@ void vdit_post_begin(vdit_post_panel *panel, size_t i, size_t r)
     if (r == SIZE_MAX || post->tau == NULL)
         return;
     cut(post->tau[r], post->sum[r], post->error[r], &lane->low, &lane->high);
+    for (int side = 0; post->near != NULL && side < 2; side++)
+        cut(post->near[2 * r + (size_t)side], post->sum[r], post->error[r], &lane->near_low[side],
+            &lane->near_high[side]);
     if (post->quota == NULL)
         return;
     lane->quota = post->quota[r];
@@ -117,6 +120,23 @@ void vdit_post_mark(const vdit_post *post, const unsigned char *keep, size_t r)
             mark(post->kept, r, post->head->key_at[j]);
 }
 
+/* Marks packed key j of a lane if its entry is free. */
+static void look_near(vdit_post_panel *panel, const vdit_post_lane *lane, size_t j, double weight)
+{
+    const vdit_post *post = panel->post;
+    const double *near = post->near + 2 * lane->r;
+    int is_free = weight >= lane->near_high[0] && weight < lane->near_low[1];
+
+    if (weight < lane->near_low[0] || weight >= lane->near_high[1])
+        return;
+    if (!is_free) {
+        double entry = vdit_walk_row_entry(panel->walk, lane->r, j);
+        is_free = entry >= near[0] && entry < near[1];
+    }
+    if (is_free)
+        mark(post->free, lane->r, post->head->key_at[j]);
+}
+
 /* sum (and its second word) += x (and low), in stage 1 as a pair. */
 static void add(double *sum, double *sum_low, double x, const double *low)
 {
@@ -149,6 +169,8 @@ static void lane_tile(vdit_post_panel *panel, size_t i, size_t t, double *weight
         if (panel->place[j] == VDIT_PLACE_ABSENT)
             continue;
         tile.count++;
+        if (post->near != NULL && low == NULL && panel->place[j] == VDIT_PLACE_COMPARED)
+            look_near(panel, lane, first + j, weight[at]);
         if (keep && post->kept != NULL && low == NULL)
             mark(post->kept, lane->r, head->key_at[first + j]);
         if (keep) {

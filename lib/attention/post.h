@@ -18,7 +18,10 @@ typedef struct vdit_post {
     const double *tau; /* [R] thresholds, an f32 or +inf each; or NULL */
     /* [R], or NULL: so many entries equal to tau are dropped, lowest keys first */
     const uint64_t *quota;
-    int frozen;        /* 1: what the edit's frozen mask does not keep is dropped */
+    int frozen; /* 1: what the edit's frozen mask does not keep is dropped */
+    const double
+        *near; /* [R][2], or NULL: entries from the first on and below the second are free */
+    vdit_tensor *free; /* where near is: the bits of those, set in stage 0 */
     vdit_tensor *kept; /* NULL, or the bits to be reported, as keep: stage 0 sets them */
     int keep_maximum;  /* an empty row keeps its largest entry */
     vdit_lost lost;
@@ -38,10 +41,11 @@ typedef struct vdit_post_sums {
 
 /* Thresholds of a lane in units of its weights. */
 typedef struct vdit_post_lane {
-    size_t r;           /* the row, or SIZE_MAX: no row */
-    double low, high;   /* around tau */
-    double low2, high2; /* around the next f32 above tau */
-    uint64_t quota;     /* equal entries that are still to be dropped */
+    double near_low[2], near_high[2]; /* around the two of near */
+    size_t r;                         /* the row, or SIZE_MAX: no row */
+    double low, high;                 /* around tau */
+    double low2, high2;               /* around the next f32 above tau */
+    uint64_t quota;                   /* equal entries that are still to be dropped */
 } vdit_post_lane;
 
 /* The lanes of a panel while it passes over the tiles. */

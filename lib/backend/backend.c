@@ -5,9 +5,10 @@
 
 static const vdit_backend backends[] = {
     {sizeof(vdit_backend), "reference", "every element is the real result rounded once",
-     vdit_linear, vdit_matmul, vdit_exp, vdit_log, vdit_attention_reference},
+     vdit_linear, vdit_matmul, vdit_exp, vdit_log, vdit_attention_reference,
+     vdit_attention_reference},
     {sizeof(vdit_backend), "fast", "binary32 arithmetic, no promise on bits", vdit_fast_linear,
-     vdit_fast_matmul, vdit_exp, vdit_log, vdit_attention_fast},
+     vdit_fast_matmul, vdit_exp, vdit_log, vdit_attention_fast, NULL},
 };
 
 const vdit_backend *vdit_backend_at(size_t i)

@@ -67,6 +67,8 @@ vdit_status vdit_backend_attention(vdit_run *run, const vdit_backend *backend,
 {
     vdit_backend known = vdit_backend_known(backend);
 
+    if (a->edits != NULL)
+        known.attention = known.edited;
     if (known.attention == NULL || known.attention == vdit_attention_reference)
         return vdit_attention_reference(run, a);
     if (vdit_run_status(run) != VDIT_OK || vdit_attention_check(run, a) != VDIT_OK)

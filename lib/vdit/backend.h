@@ -28,7 +28,8 @@ typedef struct vdit_backend {
                           const vdit_tensor *b);
     vdit_status (*exp)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x);
     vdit_status (*log)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x);
-    vdit_status (*attention)(vdit_run *run, const vdit_attention *a);
+    vdit_status (*attention)(vdit_run *run, const vdit_attention *a); /* without edits */
+    vdit_status (*edited)(vdit_run *run, const vdit_attention *a);    /* with edits (vdit/edit.h) */
 } vdit_backend;
 
 /* Returns: the backend of that name ("reference", "fast"), or NULL. */
