@@ -171,3 +171,14 @@ void edit_scene_judge(edit_scene *t, const char *what)
             assert_true(counts[late] > 0 || t->edit.replace == 1);
     }
 }
+
+vdit_tensor edit_scene_run_as(edit_scene *t, const vdit_edit *edit)
+{
+    const vdit_edit *edits[1] = {edit};
+
+    scene_outputs(&t->s, VDIT_F32, SCENE_O);
+    t->s.call.edits = edit != NULL ? edits : NULL;
+    scene_run(&t->s);
+    t->s.call.edits = t->edits;
+    return t->s.o;
+}

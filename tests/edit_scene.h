@@ -30,6 +30,9 @@ vdit_tensor edit_scene_tensor(edit_scene *t, vdit_dtype dtype, int rank, const s
 /* Thresholds that are entries of the map itself, so that equality is met. */
 void edit_scene_thresholds(edit_scene *t);
 
+/* Returns: o in f32 of the same call with another edit (NULL: none). */
+vdit_tensor edit_scene_run_as(edit_scene *t, const vdit_edit *edit);
+
 /* Runs the edit, then again so that only stage 1 or 2 may decide; compares every row with the oracle. */
 void edit_scene_judge(edit_scene *t, const char *what);
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include "edit_scene.h"
@@ -94,6 +95,55 @@ static void set_threshold(edit_scene *t)
 static void entries_below_the_threshold_are_dropped_and_equal_ones_kept(void **state)
 {
     each(state, "threshold", set_threshold);
+}
+
+/* Sorts the map's entries with quicksort and takes the threshold where the register says. */
+static int compare(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void a_fraction_takes_its_threshold_from_the_map(void **state)
+{
+    static const double fractions[] = {0, 0.3, 0.5, 0.99};
+
+    for (size_t i = 0; i < 8; i++) {
+        edit_scene t, given;
+        vdit_attention call;
+        attention_oracle oracle;
+        float entries[EDIT_N * EDIT_N];
+        size_t rows = i < 4 ? EDIT_N : 1; /* sorted together: the head, or a row */
+
+        edit_scene_start(&t, *state, dtypes[i % 3], "fraction");
+        call = t.s.call;
+        call.edits = NULL;
+        attention_oracle_new(&oracle, &call);
+        for (size_t r = 0; r < EDIT_N; r++) {
+            attention_oracle_load(&oracle, 0, 0, r);
+            for (size_t j = 0; j < EDIT_N; j++)
+                entries[r * EDIT_N + j] = (float)attention_oracle_map(&oracle, j);
+        }
+        attention_oracle_free(&oracle);
+        for (size_t r = 0; r < EDIT_N; r += rows)
+            qsort(entries + r * EDIT_N, rows * EDIT_N, sizeof *entries, compare);
+        for (size_t r = 0; r < EDIT_N; r++)
+            ((float *)t.threshold.data)[r] =
+                entries[(rows > 1 ? 0 : r * EDIT_N) +
+                        (size_t)(fractions[i % 4] * (double)(rows * EDIT_N))];
+        given = t;
+        given.edit.prune = VDIT_PRUNE_THRESHOLD;
+        given.edit.threshold = &t.threshold;
+        t.edit.prune = VDIT_PRUNE_FRACTION;
+        t.edit.fraction = fractions[i % 4];
+        t.edit.scope = rows > 1 ? VDIT_SCOPE_HEAD : VDIT_SCOPE_ROW;
+        if (i % 4 == 0) /* nothing is below the least entry either */
+            memset(t.threshold.data, 0, EDIT_N * sizeof(float));
+        edit_scene_run_as(&t, &t.edit);
+        edit_scene_run_as(&given, &given.edit);
+        assert_true(scene_equal(&t.s.o, &given.s.o));
+    }
 }
 
 static void lost_mass_goes_where_the_edit_says(void **state)
@@ -236,18 +286,6 @@ static void strength_0_gives_the_bits_of_the_plain_call(void **state)
     }
 }
 
-/* The output of the same call with another edit. */
-static vdit_tensor run_with(edit_scene *t, const vdit_edit *edit)
-{
-    const vdit_edit *edits[1] = {edit};
-
-    scene_outputs(&t->s, VDIT_F32, SCENE_O);
-    t->s.call.edits = edit != NULL ? edits : NULL;
-    scene_run(&t->s);
-    t->s.call.edits = t->edits;
-    return t->s.o;
-}
-
 static void rows_of_the_other_kind_stay_plain(void **state)
 {
     vdit_tensor edited, all, none;
@@ -259,9 +297,9 @@ static void rows_of_the_other_kind_stay_plain(void **state)
     t.edit.temperature = 0.5;
     whole = t.edit;
     t.edit.queries = VDIT_VIDEO;
-    edited = run_with(&t, &t.edit);
-    all = run_with(&t, &whole);
-    none = run_with(&t, NULL);
+    edited = edit_scene_run_as(&t, &t.edit);
+    all = edit_scene_run_as(&t, &whole);
+    none = edit_scene_run_as(&t, NULL);
     for (size_t r = 0; r < EDIT_N; r++)
         for (size_t c = 0; c < EDIT_DV; c++) {
             double o = scene_get(r < EDIT_VIDEO ? &all : &none, 0, 0, r, c);
@@ -279,11 +317,11 @@ static void the_renormalised_output_stands_beside_the_other(void **state)
     edit_scene_thresholds(&t);
     beside = scene_tensor(t.s.run, VDIT_F32, t.s.o.shape, SCENE_DENSE);
     t.report.renormalised = &beside;
-    lost = run_with(&t, &t.edit);
+    lost = edit_scene_run_as(&t, &t.edit);
     t.report.renormalised = NULL;
     t.edit.lost = VDIT_LOST_RENORMALISED;
     assert_false(scene_equal(&lost, &beside));
-    lost = run_with(&t, &t.edit);
+    lost = edit_scene_run_as(&t, &t.edit);
     assert_true(scene_equal(&lost, &beside));
 }
 
@@ -368,6 +406,7 @@ int main(void)
         TEST(blocks_dropped_before_the_softmax_renormalise),
         TEST(blocks_dropped_after_the_softmax_lose_their_mass),
         TEST(entries_below_the_threshold_are_dropped_and_equal_ones_kept),
+        TEST(a_fraction_takes_its_threshold_from_the_map),
         TEST(lost_mass_goes_where_the_edit_says),
         TEST(an_empty_row_is_0_or_keeps_its_maximum),
         TEST(a_frozen_mask_is_taken_as_it_is),

@@ -25,7 +25,6 @@ static void set_order(vdit_order *order, const vdit_attention *call, const vdit_
 {
     memset(order, 0, sizeof *order);
     order->facts.call = call;
-    order->facts.tokens = edit->tokens;
     order->facts.blocks = edit->prunable;
     order->facts.count = heads;
     order->scope = edit->scope;
@@ -40,6 +39,7 @@ static vdit_status sort_entries(vdit_run *run, const vdit_attention *call, const
     vdit_order order;
 
     set_order(&order, call, edit, heads);
+    vdit_layout_set(run, &order.facts.layout, &edit->tokens, call->q->shape[2], call->k->shape[2]);
     *tau = vdit_run_alloc(run, count, sizeof **tau);
     *quota = edit->ties == VDIT_TIES_COUNT ? vdit_run_alloc(run, count, sizeof **quota) : NULL;
     if (vdit_run_status(run) != VDIT_OK)
