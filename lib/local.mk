@@ -23,6 +23,9 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/last.h \
 	%D%/attention/meter.c \
 	%D%/attention/meter.h \
+	%D%/attention/meter_column.c \
+	%D%/attention/meter_column.h \
+	%D%/attention/meter_column_open.c \
 	%D%/attention/meter_energy.c \
 	%D%/attention/meter_entropy.c \
 	%D%/attention/meter_kinds.h \

@@ -239,6 +239,12 @@ check_PROGRAMS += %D%/test_meter_keys
 %C%_test_meter_keys_SOURCES = %D%/test_meter_keys.c $(METER) $(SCENE)
 %C%_test_meter_keys_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_meter_stages
+%C%_test_meter_stages_SOURCES = %D%/test_meter_stages.c $(METER) $(SCENE)
+%C%_test_meter_stages_LDFLAGS = -Wl,--wrap=vdit_stream_bound -Wl,--wrap=vdit_refine_bound \
+	-Wl,--wrap=vdit_last_load
+%C%_test_meter_stages_LDADD = $(ORACLE_LIBS)
+
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
 
 check_PROGRAMS += %D%/test_op_linear

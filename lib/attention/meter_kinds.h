@@ -4,6 +4,7 @@
 
 #include "attention/meter.h"
 
+extern const vdit_meter_kind vdit_meter_column;
 extern const vdit_meter_kind vdit_meter_energy;
 extern const vdit_meter_kind vdit_meter_entropy;
 extern const vdit_meter_kind vdit_meter_first_frame;
@@ -15,6 +16,7 @@ extern const vdit_meter_kind vdit_meter_rows;
 extern const vdit_meter_kind vdit_meter_segments;
 extern const vdit_meter_kind vdit_meter_sink;
 extern const vdit_meter_kind vdit_meter_text0;
+extern const vdit_meter_kind vdit_meter_text_tokens;
 extern const vdit_meter_kind vdit_meter_topk;
 
 #endif
