@@ -1,7 +1,9 @@
 LOG_DRIVER = env CMOCKA_MESSAGE_OUTPUT=TAP AM_TAP_AWK='$(AWK)' \
 	$(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
-TEST_EXTENSIONS = .sh
+TEST_EXTENSIONS = .sh .tap
 SH_LOG_COMPILER = $(SHELL)
+TAP_LOG_COMPILER = $(SHELL)
+TAP_LOG_DRIVER = $(LOG_DRIVER)
 AM_TESTS_ENVIRONMENT = LC_ALL=C CC='$(CC)' NM='$(NM)' \
 	TEST_CFLAGS='$(AM_CFLAGS) $(CFLAGS)' builddir='$(abs_top_builddir)' \
 	srcdir='$(abs_top_srcdir)'; export LC_ALL CC NM TEST_CFLAGS builddir srcdir;
@@ -129,7 +131,7 @@ check_PROGRAMS += %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_plan %D%/fuzz
 %C%_fuzz_plan_LDADD = libvdit-core.la
 %C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(FUZZ_REPLAY)
 %C%_fuzz_safetensors_LDADD = libvdit-core.la
-EXTRA_DIST += %D%/exact_attention.py %D%/plugin_odd.c
+EXTRA_DIST += %D%/exact_attention.py %D%/cuda_on_threads.cpp %D%/plugin_odd.c
 EXTRA_DIST += %D%/files %D%/fuzz-seeds %D%/fuzz.sh
 
 if HAVE_MPFR
@@ -271,6 +273,7 @@ noinst_PROGRAMS += %D%/tensors
 %C%_tensors_LDADD = $(PROGRAM_LIBS)
 
 dist_check_SCRIPTS += \
+	%D%/adapters.tap \
 	%D%/attend.sh \
 	%D%/check.sh \
 	%D%/demo.sh \

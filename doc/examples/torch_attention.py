@@ -11,6 +11,7 @@
 The attention is torch.nn.functional.scaled_dot_product_attention; --path says which of its
 implementations must run: a case that it does not take is an error, never another path in its stead.
 On a CPU, fused is FlashAttention; on a GPU, any fused kernel; default leaves the choice to torch.
+Other examples put an attention of their own in its place: see main.
 Exit status: 0, or 1 if some case could not be computed; those have no output file.
 """
 import argparse
@@ -79,11 +80,13 @@ def attention(case, scale):
     return torch.cat(parts)
 
 
-def compute(op, case, scale, layout):
+def compute(op, case, scale, layout, attend):
     """The output tensor of one case, and its name."""
     if op == "attention":
-        o = attention(operands(case, layout), scale)
+        o = attend(operands(case, layout), scale)
         return "o", o if layout == "BHND" else o.transpose(1, 2)
+    if attend is not attention:
+        raise RuntimeError("only attention is computed")
     if op == "linear":
         return "y", F.linear(*one_dtype(case["x"], case["w"], case.get("b")))
     if op == "matmul":
@@ -102,7 +105,7 @@ def run(arguments, source, target, out_dtype=None):
     scale = float(metadata["scale"]) if "scale" in metadata else None
     path = PATHS[arguments.path] if op == "attention" else None
     with torch.no_grad(), sdpa_kernel(path) if path else contextlib.nullcontext():
-        name, output = compute(op, case, scale, metadata.get("layout", "BHND"))
+        name, output = compute(op, case, scale, metadata.get("layout", "BHND"), arguments.attend)
     if out_dtype:
         output = output.to(DTYPES[out_dtype])
     save_file({name: output.cpu().contiguous()}, target + ".part")
@@ -125,21 +128,26 @@ def run_corpus(arguments, corpus, outputs):
         except RuntimeError as error:
             failed += 1
             print("%s: %s" % (case["name"], str(error).splitlines()[0]), file=sys.stderr)
-    print("torch %s, %s, path %s: %d of %d cases computed" % (
-        torch.__version__, arguments.device, arguments.path, len(manifest["cases"]) - failed,
+    print("%s, torch %s, %s: %d of %d cases computed" % (
+        arguments.engine, torch.__version__, arguments.device, len(manifest["cases"]) - failed,
         len(manifest["cases"])), file=sys.stderr)
     return failed
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Run PyTorch's operators on a corpus.")
+def main(attend=attention, engine=None):
+    """Reads the command line and runs it. attend is called as attention is, engine names it."""
+    parser = argparse.ArgumentParser(description="Run %s on a corpus." % (
+        engine or "PyTorch's operators"))
     parser.add_argument("source", metavar="CORPUS", help="folder, or one case's input")
     parser.add_argument("target", metavar="OUTPUTS", help="folder, or one case's output, to write")
     parser.add_argument("--case", action="store_true", help="the arguments are files of one case")
-    parser.add_argument("--path", choices=sorted(PATHS), default="default")
+    if attend is attention:
+        parser.add_argument("--path", choices=sorted(PATHS), default="default")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     parser.add_argument("--threads", type=int, help="threads on a CPU")
+    parser.set_defaults(attend=attend, path="default")
     arguments = parser.parse_args()
+    arguments.engine = engine or "path " + arguments.path
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.case:
