@@ -280,10 +280,19 @@ vdit_status attention(vdit_run *run, const vdit_attention *a)
     return vdit_run_status(run);
 }
 
-const vdit_backend cuda = {
-    sizeof cuda, "cuda",   "online softmax in f32 over tiles of keys, on CUDA",
-    nullptr,     nullptr,  nullptr,
-    nullptr,     attention};
+/* Operators that are not named fall back on the reference. */
+vdit_backend make_backend()
+{
+    vdit_backend made = {};
+
+    made.size = sizeof made;
+    made.name = "cuda";
+    made.about = "online softmax in f32 over tiles of keys, on CUDA";
+    made.attention = attention;
+    return made;
+}
+
+const vdit_backend cuda = make_backend();
 const vdit_backend *const backends[] = {&cuda};
 const vdit_plugin plugin = {sizeof plugin, VDIT_PLUGIN_ABI, backends, 1};
 
