@@ -6,6 +6,7 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/compose.c \
 	%D%/attention/compose.h \
 	%D%/attention/edit.c \
+	%D%/attention/edit_argmax.c \
 	%D%/attention/edit_check.c \
 	%D%/attention/edit_order.c \
 	%D%/attention/edit_sigma.c \

@@ -35,6 +35,34 @@ static void temperature_divides_the_logits(void **state)
     each(state, "temperature", set_temperature);
 }
 
+/* Keys 3 and 9 are equal, and the largest for the even queries. */
+static void temperature_0_shares_the_row_among_its_largest_logits(void **state)
+{
+    for (size_t i = 0; i < 3; i++) {
+        vdit_tensor o;
+        edit_scene t;
+
+        edit_scene_start(&t, *state, dtypes[i], "argmax");
+        for (size_t n = 0; n < EDIT_N; n++)
+            for (size_t c = 0; c < EDIT_D; c++) {
+                scene_set(&t.s.q, 0, 0, n, c, n % 2 ? (c == n % EDIT_D) : 1);
+                scene_set(&t.s.k, 0, 0, n, c,
+                          n == 3 || n == 9 ? 2 : 1.0 / (double)(1 + c + n) + (c == 0 ? 0x1p-9 : 0));
+            }
+        t.edit.temperature = 0;
+        o = edit_scene_run_as(&t, &t.edit);
+        for (size_t r = 0; r < EDIT_N; r++)
+            for (size_t c = 0; c < EDIT_DV; c++) {
+                double mean = (scene_get(&t.s.v, 0, 0, 3, c) + scene_get(&t.s.v, 0, 0, 9, c)) / 2;
+                assert_true(scene_get(&o, 0, 0, r, c) == vdit_round_f64(VDIT_F32, mean));
+            }
+        scene_set(&t.s.k, 0, 0, 9, 1, 2.0625); /* the tie is broken where channel 1 counts */
+        o = edit_scene_run_as(&t, &t.edit);
+        assert_true(scene_get(&o, 0, 0, 0, 0) == scene_get(&t.s.v, 0, 0, 9, 0));
+        assert_false(scene_get(&o, 0, 0, 3, 0) == scene_get(&t.s.v, 0, 0, 9, 0));
+    }
+}
+
 static void set_transfer(edit_scene *t)
 {
     t->edit.transfer = VDIT_FROM_Q | VDIT_FROM_K;
@@ -400,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(temperature_divides_the_logits),
+        TEST(temperature_0_shares_the_row_among_its_largest_logits),
         TEST(a_map_is_transferred_by_its_queries_and_keys),
         TEST(values_are_replaced),
         TEST(keys_take_part_as_the_sets_say),

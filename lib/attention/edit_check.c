@@ -171,11 +171,15 @@ static void check_edit(const subject *s)
         return;
     vdit_pattern_check(s->run, edit, &layout);
     check_choices(s);
-    if (!(edit->temperature > 0 && edit->temperature < INFINITY &&
+    if (edit->temperature == 0 && (edit->prune != VDIT_PRUNE_NONE || edit->mix != 0))
+        vdit_run_fail(s->run, VDIT_ERR_ARGUMENT,
+                      "edit of head %zu: temperature 0 makes no map to mask or to mix", s->h);
+    if (edit->temperature != 0 &&
+        !(edit->temperature > 0 && edit->temperature < INFINITY &&
           (s->call->scale == 0 || (scale >= 0x1p-126 && scale < 0x1p127))))
         vdit_run_fail(
             s->run, VDIT_ERR_ARGUMENT,
-            "edit of head %zu: temperature is %g, expected above 0, and scale / temperature "
+            "edit of head %zu: temperature is %g, expected at least 0, and scale / temperature "
             "from 2^-126 to 2^127",
             s->h, edit->temperature);
     check_range(s, "fraction", edit->fraction, 0, 1);

@@ -16,7 +16,8 @@ void vdit_edit_operands(vdit_attention *call, const vdit_edit *edit)
         call->k = edit->source_k;
     if ((edit->transfer & VDIT_FROM_V) != 0)
         call->v = edit->source_v;
-    call->scale /= edit->temperature;
+    if (edit->temperature > 0)
+        call->scale /= edit->temperature;
 }
 
 /* What is sorted for a threshold: all query rows of some heads of a call. */

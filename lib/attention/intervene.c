@@ -177,16 +177,39 @@ static void run_dense(vdit_run *run, const one *head)
     vdit_edited_head(run, &call, NULL, NULL, &report);
 }
 
+/*
+ * Temperature 0: the keys of the largest logits become a mask before the softmax of equal logits. What the edit
+ * masks before the softmax has then been said.
+ */
+static void apply_argmax(vdit_run *run, one *head, vdit_tensor *bits)
+{
+    size_t shape[4] = {1, 1, 0, (head->call.k->shape[2] + 7) / 8};
+
+    shape[2] = head->call.rows ? head->call.rows->shape[0] : head->call.q->shape[2];
+    if (vdit_tensor_new(run, bits, VDIT_U8, 4, shape) != VDIT_OK ||
+        vdit_edit_argmax(run, &head->call, bits) != VDIT_OK)
+        return;
+    head->edit.prune = VDIT_PRUNE_MASK;
+    head->edit.keep = bits;
+    head->edit.keep_moment = VDIT_BEFORE_SOFTMAX;
+    head->call.scale = 0;
+    head->call.mask = NULL;
+}
+
 /* Computes one head whose rows are all edited. */
 static vdit_status run_edited(vdit_run *run, one *head)
 {
     vdit_attention map = head->call;
-    vdit_tensor o, *sigma = head->call.sigma;
+    vdit_tensor o, bits, *sigma = head->call.sigma;
     double *tau;
     uint64_t *quota;
 
     if (head->report.dense_mass != NULL)
         run_dense(run, head);
+    if (head->edit.temperature == 0)
+        apply_argmax(run, head, &bits);
+    if (vdit_run_status(run) != VDIT_OK)
+        return vdit_run_status(run);
     if (is_plain(&head->edit) && !wants_report(&head->report)) {
         if (head->report.renormalised != NULL) {
             map.o = head->report.renormalised;

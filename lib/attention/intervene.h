@@ -24,6 +24,9 @@ vdit_status vdit_edit_thresholds(vdit_run *run, const vdit_attention *call,
                                  const vdit_attention *all, size_t b, size_t h, double **tau,
                                  uint64_t **quota);
 
+/* Out: bits [1,1,R,ceil(Nk/8)], the keys of each row's largest logit: temperature 0. In: call, one head. */
+vdit_status vdit_edit_argmax(vdit_run *run, const vdit_attention *call, vdit_tensor *bits);
+
 /*
  * Out: sigma of one head (B = H = 1) whose o has been computed, under an edit that blends or masks after the softmax.
  * In: call; tau and quota as in compose.h. Returns: VDIT_OK or the failure.
