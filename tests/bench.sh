@@ -132,9 +132,18 @@ bench_memory() {
     fi
 }
 
+# Seconds, and how many plain calls that is. The true length with BENCH_VIDEO: minutes.
+bench_edits() {
+    echo 'edits: one head, seconds and ratio to the plain call'
+    "$programs/bench_edit" 8 16 24 64 128
+    [ -z "${BENCH_VIDEO-}" ] ||
+        peak_row 'mask 30%, N = 44776' '1024 MiB' "$programs/bench_edit" 28 30 53 256 128 'mask 30%'
+}
+
 echo "machine   $(machine), $(getconf _NPROCESSORS_ONLN) processors, 2 threads used"
 echo "compiler  $($CC --version | head -n 1)"
 echo "OpenBLAS  $(pkg-config --modversion openblas 2>/dev/null || echo none)"
 bench_linear
 bench_attention
+bench_edits
 bench_memory

@@ -330,13 +330,15 @@ VALGRIND_TESTS = \
 	%D%/test_golden_recipe \
 	%D%/test_op_linear
 
-BENCHES = %D%/bench_attention %D%/bench_linear %D%/bench_peak
+BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_linear %D%/bench_peak
 EXTRA_PROGRAMS += $(BENCHES) %D%/exhaust_elementary
 %C%_exhaust_elementary_SOURCES = %D%/exhaust_elementary.c
 %C%_exhaust_elementary_LDADD = libvdit-core.la
 BENCH_SOURCES = %D%/bench.c %D%/bench.h
 %C%_bench_attention_SOURCES = %D%/bench_attention.c $(BENCH_SOURCES)
 %C%_bench_attention_LDADD = libvdit.la
+%C%_bench_edit_SOURCES = %D%/bench_edit.c $(BENCH_SOURCES)
+%C%_bench_edit_LDADD = libvdit.la
 %C%_bench_linear_SOURCES = %D%/bench_linear.c $(BENCH_SOURCES)
 %C%_bench_linear_LDADD = libvdit.la $(OPENBLAS_LIBS)
 %C%_bench_peak_SOURCES = %D%/bench_peak.c $(BENCH_SOURCES)
