@@ -17,9 +17,10 @@ void golden_print_json(json_t *object);
 
 /*
  * Runs every backend of a plugin over the attention cases of recipes and prints the score: honest ones
- * must hold, mutants must be rejected. Returns: the exit status.
+ * must hold, mutants must be rejected. In: rows, the most that are computed of a case (0: as the case says), evenly spread.
+ * Returns: the exit status.
  */
 int golden_mutants(vdit_run *run, const char *plugin, char *const *recipes, size_t count,
-                   int is_json);
+                   size_t rows, int is_json);
 
 #endif

@@ -314,29 +314,41 @@ static void print_score(const record *records, size_t count, int is_json)
            s.killed, s.mutants, s.least, s.accepted, s.honest, s.most, s.idle);
 }
 
+/* The case with at most so many rows, the first and the last among them. */
+static vdit_case with_rows(const vdit_case *c, size_t rows)
+{
+    vdit_case few = *c;
+
+    if (rows != 0 && vdit_case_rows(c) > rows) {
+        few.row_every = 0;
+        few.row_count = rows;
+    }
+    return few;
+}
+
 static void run_recipe(vdit_run *run, record *records, size_t count, const char *argument,
-                       int is_json)
+                       size_t rows, int is_json)
 {
     vdit_recipe recipe;
 
     golden_load_recipe(run, &recipe, argument);
     for (size_t i = 0; i < recipe.case_count; i++) {
-        const vdit_case *c = &recipe.cases[i];
+        vdit_case c = with_rows(&recipe.cases[i], rows);
         size_t mark = vdit_run_mark(run);
         column seen;
-        if (c->op != VDIT_OP_ATTENTION || !golden_wants(c->name))
+        if (c.op != VDIT_OP_ATTENTION || !golden_wants(c.name))
             continue;
         vdit_run_progress(run, "cases", (double)i, (double)recipe.case_count);
         program_check(run);
-        seen = run_case(run, records, count, c);
+        seen = run_case(run, records, count, &c);
         if (!is_json)
-            print_column(c->name, &seen);
+            print_column(c.name, &seen);
         vdit_run_release(run, mark);
     }
 }
 
 int golden_mutants(vdit_run *run, const char *plugin, char *const *recipes, size_t count,
-                   int is_json)
+                   size_t rows, int is_json)
 {
     vdit_loaded loaded;
     record *records;
@@ -356,7 +368,7 @@ int golden_mutants(vdit_run *run, const char *plugin, char *const *recipes, size
         printf("%-44s %9s %9s %-18s %9s\n", "case", "rejected", "least z", "of", "honest z");
     program_progress(run);
     for (size_t i = 0; i < count; i++)
-        run_recipe(run, records, backends, recipes[i], is_json);
+        run_recipe(run, records, backends, recipes[i], rows, is_json);
     program_progress_clear();
     print_score(records, backends, is_json);
     s = add_up(records, backends);

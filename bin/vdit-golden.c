@@ -11,7 +11,7 @@
 static struct {
     const char *output, *manifest;
     const char *only[ONLY_MAX];
-    size_t only_count;
+    size_t only_count, rows;
     int npz, threads, json;
 } set;
 
@@ -36,6 +36,7 @@ static const program_option options[] = {
      &set.manifest},
     {"case", 'c', "NAME", "only this case; may be given again", read_case, NULL},
     {"npz", 0, NULL, "make: write npz files too, bf16 widened to f32", program_read_flag, &set.npz},
+    {"rows", 'r', "N", "mutants: compute at most N rows of a case", program_read_size, &set.rows},
     {"threads", 't', "N", "threads (default: all); the bits do not depend on it",
      program_read_threads, &set.threads},
     {"json", 0, NULL, "print what happened, or the list, as JSON", program_read_flag, &set.json},
@@ -314,7 +315,8 @@ int main(int argc, char **argv)
         program_fail("no memory");
     vdit_run_set_threads(run, set.threads);
     if (count >= 3 && strcmp(operands[0], "mutants") == 0) {
-        status = golden_mutants(run, operands[1], operands + 2, (size_t)count - 2, set.json);
+        status =
+            golden_mutants(run, operands[1], operands + 2, (size_t)count - 2, set.rows, set.json);
         vdit_run_free(run);
         return program_finish(status);
     }
