@@ -108,4 +108,15 @@ typedef struct check_job {
 void check_pair(check_job *j, const char *expected_spec, const char *actual_spec,
                 const char *sigma_spec);
 
+/* The cases of a job, and whether the command line selects one. */
+size_t check_case_count(const check_job *j);
+vdit_case *check_case_at(check_job *j, size_t i);
+int check_is_selected(const vdit_case *c);
+
+/*
+ * Tries the relations of relations.h on the selected attention cases and prints a table. Returns:
+ * fails if one is broken, inconclusive if no case could be tried.
+ */
+vdit_verdict check_relations(check_job *j);
+
 #endif

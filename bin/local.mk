@@ -27,7 +27,11 @@ bin_PROGRAMS += %D%/vdit-check
 	%D%/check_command.c \
 	%D%/check_pair.c \
 	%D%/check_print.c \
+	%D%/check_relations.c \
 	%D%/check_waivers.c \
+	%D%/relations.c \
+	%D%/relations.h \
+	%D%/relations_values.c \
 	%D%/vdit-check.c
 %C%_vdit_check_LDADD = $(PROGRAM_LIBS)
 

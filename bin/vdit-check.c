@@ -10,7 +10,7 @@
 
 static struct {
     const char *command, *backend, *plugin, *contract, *pattern, *waivers, *sigma;
-    int is_json, threads;
+    int is_json, threads, relations;
 } options;
 
 static const program_option option_table[] = {
@@ -26,6 +26,8 @@ static const program_option option_table[] = {
      &options.sigma},
     {"case", 0, "PATTERN", "only cases whose name fits the shell pattern", program_read_text,
      &options.pattern},
+    {"relations", 0, NULL, "try what must be true of a backend without a golden", program_read_flag,
+     &options.relations},
     {"waivers", 0, "FILE", "expected failures: case, reason, expires", program_read_text,
      &options.waivers},
     {"json", 'j', NULL, "print one JSON object", program_read_flag, &options.is_json},
@@ -38,6 +40,7 @@ static const program self = {
     "Says whether the differences of an attention backend are normal.",
     "[OPTION...] CORPUS OUTPUTS\n[OPTION...] --exec COMMAND RECIPE|CORPUS\n"
     "[OPTION...] --backend NAME RECIPE|CORPUS\n[OPTION...] --plugin FILE[:NAME] RECIPE|CORPUS\n"
+    "--relations --backend NAME|--plugin FILE[:NAME] [OPTION...] [RECIPE]\n"
     "[OPTION...] EXPECTED ACTUAL",
     option_table,
 };
@@ -69,17 +72,17 @@ static int is_corpus(const char *folder)
     return length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
 }
 
-static size_t case_count(const check_job *j)
+size_t check_case_count(const check_job *j)
 {
     return j->corpus ? j->manifest.case_count : j->recipe.case_count;
 }
 
-static vdit_case *case_at(check_job *j, size_t i)
+vdit_case *check_case_at(check_job *j, size_t i)
 {
     return j->corpus ? &j->manifest.cases[i].params : &j->recipe.cases[i];
 }
 
-static int is_selected(const vdit_case *c)
+int check_is_selected(const vdit_case *c)
 {
     return options.pattern == NULL || fnmatch(options.pattern, c->name, 0) == 0;
 }
@@ -112,17 +115,17 @@ static size_t count_selected(check_job *j)
 {
     size_t selected = 0;
 
-    for (size_t i = 0; i < case_count(j); i++) {
-        size_t length = strlen(case_at(j, i)->name);
-        if (!is_selected(case_at(j, i)))
+    for (size_t i = 0; i < check_case_count(j); i++) {
+        size_t length = strlen(check_case_at(j, i)->name);
+        if (!check_is_selected(check_case_at(j, i)))
             continue;
         selected++;
         j->printer.width = length > j->printer.width ? length : j->printer.width;
     }
-    if (selected == 0 && case_count(j) != 0)
+    if (selected == 0 && check_case_count(j) != 0)
         program_fail("--case: no case fits '%s'", options.pattern);
-    if (selected != case_count(j))
-        program_say("%zu of %zu cases selected", selected, case_count(j));
+    if (selected != check_case_count(j))
+        program_say("%zu of %zu cases selected", selected, check_case_count(j));
     return selected;
 }
 
@@ -253,7 +256,7 @@ static void judge_case(check_job *j, size_t i)
 /* The reference against itself would say nothing of the backend. */
 static int falls_back(check_job *j, size_t i)
 {
-    vdit_operator op = case_at(j, i)->op;
+    vdit_operator op = check_case_at(j, i)->op;
 
     if (j->backend == NULL || vdit_golden_offers(j->backend, op))
         return 0;
@@ -268,8 +271,8 @@ static void judge_cases(check_job *j, const char *argument)
 
     read_cases(j, argument);
     selected = count_selected(j);
-    for (size_t i = 0; i < case_count(j); i++) {
-        if (!is_selected(case_at(j, i)))
+    for (size_t i = 0; i < check_case_count(j); i++) {
+        if (!check_is_selected(check_case_at(j, i)))
             continue;
         vdit_run_progress(j->run, "cases", (double)done++, (double)selected);
         program_check(j->run);
@@ -286,6 +289,10 @@ static int check_usage(int count, char **operands)
 
     if (callees > 1)
         program_fail("--exec, --backend and --plugin exclude each other");
+    if (options.relations && (options.backend == NULL) == (options.plugin == NULL))
+        program_fail("--relations goes with --backend or --plugin");
+    if (options.relations && count == 0)
+        return 0;
     if (count != wanted)
         program_fail("%d operands where %d were expected; see vdit-check --help", count, wanted);
     is_pair = wanted == 2 && !is_folder(operands[0]) && !is_folder(operands[1]);
@@ -342,6 +349,13 @@ int main(int argc, char **argv)
     j.printer.is_json = options.is_json;
     j.printer.levels = j.is_auto ? &j.levels : NULL;
     j.printer.noun = is_pair ? "tensor" : "case";
+    if (options.relations) {
+        read_cases(&j, count == 1 ? operands[0] : "quick");
+        count_selected(&j);
+        verdict = check_relations(&j);
+        vdit_run_free(j.run);
+        return program_finish(statuses[verdict]);
+    }
     if (is_pair) {
         check_pair(&j, operands[0], operands[1], options.sigma);
     } else {

@@ -287,6 +287,7 @@ dist_check_SCRIPTS += \
 	%D%/mutants.sh \
 	%D%/options.sh \
 	%D%/plugin.sh \
+	%D%/relations.sh \
 	%D%/snippets.sh
 EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh \
 	%D%/score.sh %D%/totals.awk

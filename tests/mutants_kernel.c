@@ -302,7 +302,7 @@ vdit_status mutant_attention(vdit_run *run, const vdit_attention *a, const mutan
     size_t mark = vdit_run_mark(run), rows = a->rows ? a->rows->shape[0] : a->q->shape[2];
     kernel k;
 
-    if (a->map != NULL || a->sigma != NULL)
+    if (a->map != NULL || a->sigma != NULL || a->edits != NULL)
         return vdit_run_fail(run, VDIT_ERR_UNSUPPORTED, "%s: o and lse alone are computed",
                              m->name);
     if (kernel_new(run, &k, a, m) == VDIT_OK)

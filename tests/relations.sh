@@ -1,0 +1,50 @@
+#!/bin/sh
+# vdit-check --relations: what must be true without a golden holds for the library's backends, and each
+# mutant here breaks the relation that stands beside it.
+check=$builddir/bin/vdit-check
+mutants=$builddir/tests/.libs/mutants.so
+VDIT_DATA=$srcdir/data
+export VDIT_DATA
+scratch=$(mktemp -d) || exit 99
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 99
+status=0
+
+# expect STATUS TEXT ARGUMENT... - vdit-check exits with STATUS and prints a line that fits TEXT.
+expect() {
+    wanted=$1
+    text=$2
+    shift 2
+    "$check" "$@" --threads 1 >out 2>log </dev/null
+    got=$?
+    [ $got = "$wanted" ] && cat out log | grep -q -- "$text" || {
+        printf 'exit %s, not %s with "%s", from:\n  %s\n' $got "$wanted" "$text" "$*"
+        cat out log
+        status=1
+    }
+}
+
+expect 0 '^keys *same bits' --relations --backend reference
+expect 0 '^twice *same bits' --relations --backend fast quick
+expect 0 '"same_bits"' --relations --backend fast --json --case 'heads-*'
+expect 3 '^0 cases' --relations --backend fast --case 'linear-*' quick
+expect 2 'goes with --backend' --relations quick
+expect 2 'operands' --relations --backend fast quick quick
+expect 2 'no case fits' --relations --backend fast --case 'nothing-*' quick
+if grep -q '^#define HAVE_DLOPEN' "$builddir/config.h" && [ -f "$mutants" ]; then
+    expect 0 '^sum *in sigma' --relations --plugin "$mutants:plain"
+    while read -r mutant relation; do
+        expect 1 "^$relation *broken" --relations --plugin "$mutants:$mutant"
+    done <<'END'
+keys-batch-0 batches
+values-head-0 heads
+row-zero rows
+row-nan split
+length-tile padding
+first-key keys
+sum-one shift
+sum-key ones
+gain-0.98 ones
+END
+fi
+exit $status
