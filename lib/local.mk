@@ -68,6 +68,7 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/refine.h \
 	%D%/attention/rows.c \
 	%D%/attention/rows.h \
+	%D%/attention/share.h \
 	%D%/attention/sigma.c \
 	%D%/attention/sigma.h \
 	%D%/attention/special.c \

@@ -12,10 +12,12 @@
 #include <omp.h>
 #endif
 #include "attention/head.h"
+#include "attention/share.h"
 
 #define LOG2_E 1.44269504f
 #define PANELS 8    /* of queries per block */
 #define TILE   192  /* keys */
+#define CHUNK  128  /* of a sum of products: its error is far below what the contract allows */
 #define RISE   8.0f /* the maximum moves when weights would exceed 2^8 */
 #define NO_TOP (-INFINITY)
 
@@ -160,8 +162,8 @@ static void run_panel(const fast_head *head, fast_block *block, size_t first, si
     float *o = block->o + at * head->dv_padded;
 
     for (size_t j = 0; j < keys; j += mr)
-        kernel->gemm(head->d, VDIT_KERNEL_CHUNK, head->k + (t * TILE + j) * head->d,
-                     block->q + at * head->d, block->s + j * nr);
+        kernel->gemm(head->d, CHUNK, head->k + (t * TILE + j) * head->d, block->q + at * head->d,
+                     block->s + j * nr);
     if (mask != NULL)
         load_mask(head, block, first, rows, p, t, keys);
     kernel->scale_max(keys, (float)head->call->scale * LOG2_E, mask, block->s, block->most + at);
@@ -170,7 +172,7 @@ static void run_panel(const fast_head *head, fast_block *block, size_t first, si
             rescale(head, block, p, lane);
     kernel->exp2_sum(keys, block->top + at, block->s, block->sum + at, block->square + at);
     for (size_t c = 0; c < head->dv_padded; c += mr) {
-        kernel->gemm(keys, VDIT_KERNEL_CHUNK, v + c * TILE, block->s, block->tile);
+        kernel->gemm(keys, CHUNK, v + c * TILE, block->s, block->tile);
         kernel->add(block->tile, o + c * nr);
     }
 }
@@ -272,9 +274,8 @@ static void new_block(vdit_run *run, fast_block *block, const fast_head *head)
 
 static void run_head(vdit_run *run, fast_head *head, fast_block *blocks)
 {
-    size_t nr = head->kernel->nr, panels = (head->rows + nr - 1) / nr;
-    size_t threads = (size_t)vdit_run_threads(run), share = panels / (3 * threads) + 1;
-    size_t size = nr * (share < PANELS ? share : PANELS), count = (head->rows + size - 1) / size;
+    size_t threads = (size_t)vdit_run_threads(run);
+    vdit_shares shares = vdit_shares_make(head->rows, head->kernel->nr, threads, PANELS, 3);
 
     head->keys = vdit_key_length(head->call, head->b);
 #ifdef _OPENMP
@@ -292,9 +293,10 @@ static void run_head(vdit_run *run, fast_head *head, fast_block *blocks)
 #ifdef _OPENMP
 #pragma omp for schedule(dynamic, 1)
 #endif
-        for (size_t i = 0; i < count; i++)
-            run_block(head, block, i * size,
-                      head->rows - i * size < size ? head->rows - i * size : size);
+        for (size_t i = 0; i < shares.count; i++) {
+            size_t first, rows = vdit_share_at(&shares, i, &first);
+            run_block(head, block, first, rows);
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 #include "attention/last.h"
 #include "attention/refine.h"
 #include "attention/rows.h"
+#include "attention/share.h"
 #include "attention/sigma.h"
 #include "attention/special.h"
 
@@ -59,19 +60,6 @@ static vdit_status make_job(job *work, vdit_run *run, const vdit_attention *call
     return vdit_run_status(run);
 }
 
-/*
- * Returns: into how many shares the panels of a head are cut. A share has at most `most` panels; each thread
- * gets the same number of shares, `each` or more if there are enough, so that all end together.
- */
-static size_t count_shares(const job *work, size_t panels, size_t most, size_t each)
-{
-    size_t threads = (size_t)work->threads,
-           rounds = (panels + threads * most - 1) / (threads * most);
-    size_t shares = threads * (rounds > each ? rounds : each);
-
-    return shares < panels ? shares : panels;
-}
-
 /* Stage 0 of one block. Returns: elements settled. */
 static size_t stream_block(job *work, worker *self, size_t first, size_t rows)
 {
@@ -91,17 +79,16 @@ static size_t stream_block(job *work, worker *self, size_t first, size_t rows)
 /* Stage 0 of the head, and progress by its blocks. */
 static vdit_status stream_head(job *work)
 {
-    size_t nr = work->head.kernel->nr, count = work->head.row_count, panels = (count + nr - 1) / nr;
-    size_t blocks = count_shares(work, panels, VDIT_STREAM_PANELS, 3);
+    vdit_shares blocks = vdit_shares_make(work->head.row_count, work->head.kernel->nr,
+                                          (size_t)work->threads, VDIT_STREAM_PANELS, 3);
     size_t settled = 0, done = 0;
     int stop = 0;
 
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
 #endif
-    for (size_t i = 0; i < blocks; i++) {
-        size_t first = i * panels / blocks * nr, end = (i + 1) * panels / blocks * nr, so_far;
-        size_t rows = (end < count ? end : count) - first;
+    for (size_t i = 0; i < blocks.count; i++) {
+        size_t first, rows = vdit_share_at(&blocks, i, &first), so_far;
         int stopped;
 
 #ifdef _OPENMP
@@ -116,7 +103,7 @@ static vdit_status stream_head(job *work)
 #endif
         so_far = ++done;
         if (this_thread() == 0) {
-            double share = (work->heads_done + (double)so_far / (double)blocks) / work->heads;
+            double share = (work->heads_done + (double)so_far / (double)blocks.count) / work->heads;
             if (vdit_run_progress(work->run, "attention", share, 1) != VDIT_OK) {
 #ifdef _OPENMP
 #pragma omp atomic write
@@ -175,21 +162,20 @@ static vdit_status finish_head(job *work)
 /* Stage 1 of the head: rows with open outputs, gathered into panels. */
 static void refine_head(job *work)
 {
-    size_t nr = work->head.kernel->nr, found = 0, settled = 0, panels, groups, *open;
+    size_t nr = work->head.kernel->nr, found = 0, settled = 0, *open;
+    vdit_shares groups;
     size_t mark = vdit_run_mark(work->run);
 
     open = vdit_run_alloc(work->run, work->head.row_count, sizeof *open);
     for (size_t r = 0; open != NULL && r < work->head.row_count; r++)
         if ((work->rows.open[r] & VDIT_OPEN_O) != 0)
             open[found++] = r;
-    panels = (found + nr - 1) / nr;
-    groups = count_shares(work, panels, VDIT_REFINE_PANELS, 1);
+    groups = vdit_shares_make(found, nr, (size_t)work->threads, VDIT_REFINE_PANELS, 1);
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
 #endif
-    for (size_t i = 0; i < groups; i++) {
-        size_t first = i * panels / groups * nr, end = (i + 1) * panels / groups * nr;
-        size_t rows = (end < found ? end : found) - first;
+    for (size_t i = 0; i < groups.count; i++) {
+        size_t first, rows = vdit_share_at(&groups, i, &first);
 
         settled +=
             vdit_refine_rows(&work->workers[this_thread()].refine, &work->rows, open + first, rows);
