@@ -10,7 +10,7 @@
 
 vdit_status vdit_refine_new(vdit_run *run, vdit_refine *refine, const vdit_head *head)
 {
-    size_t nr = head->kernel->nr, d = head->d, longest = d > 3 * VDIT_TILE ? d : 3 * VDIT_TILE;
+    size_t nr = head->kernel->nr, d = head->d, longest = d > VDIT_TILE ? d : VDIT_TILE;
     size_t lanes = VDIT_REFINE_PANELS * nr;
 
     memset(refine, 0, sizeof *refine);
@@ -26,6 +26,9 @@ vdit_status vdit_refine_new(vdit_run *run, vdit_refine *refine, const vdit_head 
     refine->high = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
     refine->low = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
     refine->mask = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
+    refine->p_high = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
+    refine->p_low = vdit_run_alloc(run, VDIT_TILE * nr, sizeof(double));
+    refine->v = vdit_run_alloc(run, VDIT_TILE * head->dv_padded, sizeof(double));
     refine->tile = vdit_run_alloc(run, VDIT_KERNEL_TILE_MAX, sizeof(double));
     refine->row = vdit_run_alloc(run, longest, sizeof(double));
     refine->o_high = vdit_run_alloc(run, lanes * head->dv, sizeof(double));
@@ -38,7 +41,7 @@ double vdit_refine_bytes(const vdit_attention *a)
     double d = (double)a->q->shape[3], dv = (double)a->v->shape[3];
 
     return 8 * (VDIT_REFINE_LANES * (3 * d + 2 * dv) +
-                VDIT_TILE * (2 * d + 3 * VDIT_KERNEL_NR_MAX) + d);
+                VDIT_TILE * (2 * d + dv + 5 * VDIT_KERNEL_NR_MAX + VDIT_KERNEL_MR_MAX) + d);
 }
 
 static void load_lane(vdit_refine *refine, const vdit_rows *rows, size_t lane, const size_t *list,
@@ -102,28 +105,46 @@ static void slice_logits(vdit_refine *refine, size_t p, size_t keys)
     }
 }
 
+/*
+ * Out: to[width][VDIT_TILE], whose rows are the columns of from[n][width]: eight elements at a time, a few
+ * more than n if need be.
+ */
+static void turn(size_t n, size_t width, const double *from, double *to)
+{
+    for (size_t start = 0; start < n; start += 8)
+        for (size_t i = 0; i < width; i++) {
+            const double *x = from + start * width + i;
+            double *y = to + i * VDIT_TILE + start;
+
+            y[0] = x[0], y[1] = x[width], y[2] = x[2 * width], y[3] = x[3 * width];
+            y[4] = x[4 * width], y[5] = x[5 * width], y[6] = x[6 * width], y[7] = x[7 * width];
+        }
+}
+
+/* The values of tile t. */
+static void turn_values(vdit_refine *refine, size_t t)
+{
+    const vdit_head *head = refine->head;
+    const double *v = head->v + t * head->dv_padded * VDIT_TILE;
+    size_t mr = head->kernel->mr;
+
+    for (size_t c = 0; c < head->dv_padded; c += mr)
+        turn(VDIT_TILE, mr, v + c * VDIT_TILE, refine->v + c * VDIT_TILE);
+}
+
 /* Adds tile t to the sums of the open channels of one lane. */
 static void add_values(vdit_refine *refine, const vdit_rows *rows, size_t lane, size_t r, size_t t)
 {
-    const vdit_head *head = refine->head;
-    size_t keys = vdit_tile_keys(head, t), nr = head->kernel->nr, dv = head->dv;
-    size_t whole = (keys + 7) / 8 * 8;
-    double *high = refine->row, *low = high + VDIT_TILE, *v = low + VDIT_TILE;
+    size_t keys = vdit_tile_keys(refine->head, t), whole = (keys + 7) / 8 * 8;
+    size_t dv = refine->head->dv, at = lane % refine->head->kernel->nr * VDIT_TILE;
+    double *high = refine->p_high + at, *low = refine->p_low + at;
 
-    for (size_t j = 0; j < keys; j++) {
-        high[j] = refine->high[j * nr + lane % nr];
-        low[j] = refine->low[j * nr + lane % nr];
-    }
     for (size_t j = keys; j < whole; j++)
-        high[j] = low[j] = v[j] = 0;
-    for (size_t c = 0; c < dv; c++) {
-        if (!rows->o[r * dv + c])
-            continue;
-        for (size_t j = 0; j < keys; j++)
-            v[j] = vdit_head_packed_value(head, t * VDIT_TILE + j, c);
-        vdit_weigh_values(whole, high, low, v, &refine->o_high[lane * dv + c],
-                          &refine->o_low[lane * dv + c]);
-    }
+        high[j] = low[j] = 0;
+    for (size_t c = 0; c < dv; c++)
+        if (rows->o[r * dv + c])
+            vdit_weigh_values(whole, high, low, refine->v + c * VDIT_TILE,
+                              &refine->o_high[lane * dv + c], &refine->o_low[lane * dv + c]);
 }
 
 /* Stage 0's formula with what the slices and pairs leave. */
@@ -200,6 +221,8 @@ static void refine_panel(vdit_refine *refine, const vdit_rows *rows, const size_
                refine->square + at);
     if (refine->post != NULL)
         vdit_post_tile(&refine->post[p], t, refine->high, refine->low);
+    turn(keys, nr, refine->high, refine->p_high);
+    turn(keys, nr, refine->low, refine->p_low);
     for (size_t lane = at; lane < at + nr && lane < count; lane++)
         add_values(refine, rows, lane, list[lane], t);
 }
@@ -219,6 +242,7 @@ void vdit_refine_sums(vdit_refine *refine, const vdit_rows *rows, const size_t *
     memset(refine->o_low, 0, refine->panels * nr * head->dv * sizeof(double));
     for (size_t t = 0; t < head->tiles; t++) {
         slice_keys(refine, t);
+        turn_values(refine, t);
         for (size_t p = 0; p < refine->panels; p++)
             refine_panel(refine, rows, list, count, p, t);
     }

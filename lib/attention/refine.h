@@ -24,8 +24,10 @@ typedef struct vdit_refine {
     double *q, *q_high, *q_low; /* [panels][d][nr] */
     double *k_high, *k_low;     /* [VDIT_TILE][d] in panels of mr keys */
     double *high, *low, *mask;  /* [VDIT_TILE][nr] logits, then weights; mask in natural units */
+    double *p_high, *p_low;     /* [nr][VDIT_TILE] the weights turned: keys of a lane in a row */
+    double *v;                  /* [dv_padded][VDIT_TILE] the values of a tile, turned */
     double *tile;               /* [mr * nr] */
-    double *row;                /* [max(d, 3 VDIT_TILE)] */
+    double *row;                /* [max(d, VDIT_TILE)] */
     double *o_high, *o_low;     /* [lanes][dv] sums over p v, of open channels */
     double sum_high[VDIT_REFINE_LANES], sum_low[VDIT_REFINE_LANES], square[VDIT_REFINE_LANES];
     double top[VDIT_REFINE_LANES], query_norm[VDIT_REFINE_LANES];
