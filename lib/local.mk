@@ -8,6 +8,7 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/edit.c \
 	%D%/attention/edit_argmax.c \
 	%D%/attention/edit_check.c \
+	%D%/attention/edit_cost.c \
 	%D%/attention/edit_order.c \
 	%D%/attention/edit_sigma.c \
 	%D%/attention/edit_threshold.c \

@@ -410,6 +410,20 @@ static void each_head_has_its_own_edit(void **state)
                     assert_true(scene_get(&edited, b, h, r, c) == scene_get(&s.o, b, h, r, c));
 }
 
+static void what_an_edit_takes_is_estimated(void **state)
+{
+    vdit_attention_cost plain, edited;
+    edit_scene t;
+
+    edit_scene_start(&t, *state, VDIT_F32, "cost");
+    vdit_attention_estimate(&plain, *state, &t.s.call); /* an edit that is off */
+    t.edit.prune = VDIT_PRUNE_FRACTION;
+    t.edit.fraction = 0.5;
+    vdit_attention_estimate(&edited, *state, &t.s.call);
+    assert_true(edited.entries == 5 * plain.entries);
+    assert_true(edited.flops > plain.flops && edited.bytes > plain.bytes);
+}
+
 static int open_run(void **state)
 {
     *state = vdit_run_new();
@@ -448,6 +462,7 @@ int main(void)
         TEST(the_renormalised_output_stands_beside_the_other),
         TEST(a_mask_before_the_softmax_is_scored_on_the_dense_map),
         TEST(each_head_has_its_own_edit),
+        TEST(what_an_edit_takes_is_estimated),
         TEST(strength_0_gives_the_bits_of_the_plain_call),
     };
 

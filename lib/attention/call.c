@@ -212,4 +212,6 @@ void vdit_attention_estimate(vdit_attention_cost *cost, const vdit_run *run,
     cost->bytes = vdit_head_bytes(a) + rows * (2 * (double)a->v->shape[3] + 16) +
                   vdit_run_threads(run) * (vdit_stream_bytes(a) + vdit_refine_bytes(a) +
                                            vdit_last_bytes(a) + vdit_sigma_bytes(a));
+    if (a->edits != NULL)
+        vdit_edits_estimate(cost, run, a);
 }

@@ -16,7 +16,4 @@ typedef vdit_edit_report vdit_head_report;
 vdit_status vdit_edited_head(vdit_run *run, const vdit_attention *call, const double *tau,
                              const uint64_t *quota, const vdit_head_report *report);
 
-/* Bytes that it takes, at most. */
-double vdit_edited_bytes(const vdit_run *run, const vdit_attention *call);
-
 #endif

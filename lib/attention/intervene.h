@@ -40,6 +40,13 @@ vdit_status vdit_edit_sigma(vdit_run *run, const vdit_attention *call, const dou
  */
 void vdit_edit_near(const vdit_attention *call, const double *tau, double *near);
 
+/*
+ * Adds to cost what the edits of a call take beyond plain attention: passes over the map in flops and entries, and the
+ * memory of the head that needs most.
+ */
+void vdit_edits_estimate(vdit_attention_cost *cost, const vdit_run *run,
+                         const vdit_attention *call);
+
 /* Fails where an edit of the call has a value or a shape that does not fit, naming it. */
 vdit_status vdit_edits_check(vdit_run *run, const vdit_attention *call);
 
