@@ -18,7 +18,10 @@ static int is_long(const char *shape)
 static void print_one(const vdit_meter_info *info)
 {
     printf("%s - %s\n    %s%s%s\n", info->name, info->about,
-           info->passes == 1 ? "one pass" : "two passes", info->ids[0] ? "; " : "", info->ids);
+           info->passes == 1   ? "one pass"
+           : info->passes == 2 ? "two passes"
+                               : "passes of its own",
+           info->ids[0] ? "; " : "", info->ids);
     for (size_t i = 0; info->options != NULL && info->options[i].name != NULL; i++)
         printf("    :%s=%s    %s\n", info->options[i].name, info->options[i].value,
                info->options[i].about);

@@ -25,17 +25,25 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/last.h \
 	%D%/attention/meter.c \
 	%D%/attention/meter.h \
+	%D%/attention/meter_band.c \
+	%D%/attention/meter_call.c \
+	%D%/attention/meter_call.h \
+	%D%/attention/meter_cells.c \
+	%D%/attention/meter_cells.h \
 	%D%/attention/meter_column.c \
 	%D%/attention/meter_column.h \
 	%D%/attention/meter_column_open.c \
 	%D%/attention/meter_energy.c \
 	%D%/attention/meter_entropy.c \
+	%D%/attention/meter_frames.c \
 	%D%/attention/meter_kinds.h \
 	%D%/attention/meter_ladder.c \
 	%D%/attention/meter_ladder.h \
 	%D%/attention/meter_map.c \
 	%D%/attention/meter_mass.c \
+	%D%/attention/meter_order.c \
 	%D%/attention/meter_parse.c \
+	%D%/attention/meter_picture.c \
 	%D%/attention/meter_rows.c \
 	%D%/attention/meter_sink.c \
 	%D%/attention/meter_table.c \
@@ -47,6 +55,9 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/order_place.c \
 	%D%/attention/order_row.c \
 	%D%/attention/order_row.h \
+	%D%/attention/part.c \
+	%D%/attention/part.h \
+	%D%/attention/part_exact.c \
 	%D%/attention/pattern.c \
 	%D%/attention/pattern.h \
 	%D%/attention/pattern_check.c \
@@ -59,12 +70,9 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/plan_text.c \
 	%D%/attention/plan_value.c \
 	%D%/attention/plan_word.c \
-	%D%/attention/reference.c \
-	%D%/attention/part.c \
-	%D%/attention/part.h \
-	%D%/attention/part_exact.c \
 	%D%/attention/post.c \
 	%D%/attention/post.h \
+	%D%/attention/reference.c \
 	%D%/attention/refine.c \
 	%D%/attention/refine.h \
 	%D%/attention/rows.c \
@@ -113,6 +121,7 @@ libvdit_core_la_SOURCES = \
 	%D%/exact/settle.c \
 	%D%/exact/settle.h \
 	%D%/exact/simd.h \
+	%D%/exact/tally.h \
 	%D%/file/dense.c \
 	%D%/file/dense.h \
 	%D%/file/file.c \

@@ -76,6 +76,13 @@ static unsigned block_of(const vdit_order *order, size_t r, size_t j)
     return 1u << (2 * query + key);
 }
 
+/* Whether query r is padding: beyond the key length of self-attention. */
+static int is_padding(const vdit_attention *call, size_t b, size_t r)
+{
+    return call->key_length != NULL && call->q->shape[2] == call->k->shape[2] &&
+           (int64_t)r >= ((const int64_t *)call->key_length->data)[b];
+}
+
 void brute_gather(const vdit_order *order, const vdit_tokens *tokens)
 {
     const vdit_attention *call = order->facts.call;
@@ -88,6 +95,8 @@ void brute_gather(const vdit_order *order, const vdit_tokens *tokens)
     attention_oracle_new(&oracle, call);
     for (size_t head = 0; head < order->facts.count; head++)
         for (size_t r = 0; r < Nq; r++) {
+            if (is_padding(call, head / H, r))
+                continue;
             attention_oracle_load(&oracle, head / H, head % H, r);
             for (size_t i = 0; i < oracle.count; i++) {
                 entry *to = &entries[entry_count];

@@ -247,6 +247,16 @@ check_PROGRAMS += %D%/test_meter_stages
 	-Wl,--wrap=vdit_last_load
 %C%_test_meter_stages_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_meter_order
+%C%_test_meter_order_SOURCES = %D%/test_meter_order.c %D%/attention_brute.c \
+	%D%/attention_brute.h $(METER) $(SCENE)
+%C%_test_meter_order_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_meter_place
+%C%_test_meter_place_SOURCES = %D%/test_meter_place.c $(METER) $(SCENE)
+%C%_test_meter_place_LDFLAGS = -Wl,--wrap=vdit_stream_bound
+%C%_test_meter_place_LDADD = $(ORACLE_LIBS)
+
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
 
 check_PROGRAMS += %D%/test_op_linear

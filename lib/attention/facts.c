@@ -118,6 +118,9 @@ static void load_head(vdit_facts *facts, size_t head)
         vdit_head_load(facts->run, &facts->head, head / H, head % H);
     }
     facts->loaded = head;
+    facts->queries = facts->call.q->shape[2];
+    if (facts->queries == facts->call.k->shape[2])
+        facts->queries = vdit_key_length(&facts->call, facts->head.b);
     facts->video[0] = packed_before(&facts->head, axis->video_at);
     facts->video[1] = packed_before(&facts->head, axis->video_at + axis->video);
     facts->text[0] = packed_before(&facts->head, axis->text_at);
@@ -132,6 +135,8 @@ static void row_range(const vdit_facts *facts, size_t r, size_t *from, size_t *t
     int video = (blocks & vdit_block_of(kind, VDIT_VIDEO)) != 0;
     int text = (blocks & vdit_block_of(kind, VDIT_TEXT)) != 0;
 
+    video = video && r < facts->queries;
+    text = text && r < facts->queries;
     *from = video && text ? 0 : video ? facts->video[0] : text ? facts->text[0] : 0;
     *to = video && text ? facts->head.keys : video ? facts->video[1] : text ? facts->text[1] : 0;
 }

@@ -47,8 +47,9 @@ typedef struct vdit_facts {
     vdit_attention call; /* of all query rows, without outputs */
     vdit_tensor v;       /* without channels */
     vdit_head head;
-    size_t loaded;            /* the head that is loaded; scope.first + scope.count: none */
-    size_t kept;              /* heads whose sums are remembered: 1 or scope.count */
+    size_t loaded;  /* the head that is loaded; scope.first + scope.count: none */
+    size_t kept;    /* heads whose sums are remembered: 1 or scope.count */
+    size_t queries; /* of the batch: in self-attention those beyond the key length are padding */
     size_t video[2], text[2]; /* packed keys video[0] .. video[1] - 1 are video; text likewise */
     vdit_facts_worker *workers;
     double *top, *sum, *error; /* [kept][Nq] of the rows */

@@ -94,6 +94,9 @@ void vdit_meter_put(vdit_meter *meter, size_t n, size_t r, size_t i, double valu
 /* Element i of row r, or with r = 0 element i of a head's own output [B,H], [B,H,.], written and read. */
 double vdit_meter_get(const vdit_meter *meter, size_t n, size_t r, size_t i);
 
+/* Out: fact, the rounding of a real number >= 0 to f32 or bf16. Returns: 1 if it is known. error is absolute. */
+int vdit_meter_fact(double *fact, vdit_dtype dtype, double value, double error);
+
 /*
  * Puts an estimate of a real number >= 0 if its rounding to f32 is known, else opens the row. error is absolute.
  */

@@ -7,7 +7,7 @@
  */
 #include <math.h>
 #include <string.h>
-#include "attention/meter.h"
+#include "attention/meter_call.h"
 
 enum { AV, UV, IV, PROPORTION, VIOLATIONS };
 
@@ -40,61 +40,18 @@ static void add_times(energy *e, const energy *part, size_t times)
     }
 }
 
-/* The call of one head, with o as its only output. */
-typedef struct head_call {
-    vdit_attention call;
-    vdit_tensor q, k, v, mask, key_length;
-} head_call;
-
-/* Returns: the part of a tensor that belongs to a head; an axis of extent 1 serves all. */
-static vdit_tensor slice(const vdit_tensor *t, const vdit_head *head)
-{
-    vdit_tensor part = *t;
-    size_t index[4] = {t->shape[0] == 1 ? 0 : head->b, 0, 0, 0};
-
-    if (t->rank > 1)
-        index[1] = t->shape[1] == 1 ? 0 : head->h;
-    if (vdit_tensor_count(t) > 0)
-        part.data = vdit_tensor_at(t, index);
-    part.shape[0] = 1;
-    if (t->rank > 1)
-        part.shape[1] = 1;
-    return part;
-}
-
-static void set_call(head_call *one, const vdit_head *head, vdit_tensor *o)
-{
-    one->call = *head->call;
-    one->q = slice(head->call->q, head);
-    one->k = slice(head->call->k, head);
-    one->v = slice(head->call->v, head);
-    one->call.q = &one->q;
-    one->call.k = &one->k;
-    one->call.v = &one->v;
-    if (head->call->mask != NULL) {
-        one->mask = slice(head->call->mask, head);
-        one->call.mask = &one->mask;
-    }
-    if (head->call->key_length != NULL) {
-        one->key_length = slice(head->call->key_length, head);
-        one->call.key_length = &one->key_length;
-    }
-    one->call.o = o;
-    one->call.lse = one->call.map = one->call.sigma = NULL;
-}
-
 /* E(AV), from the output of the plain call in f32. */
 static void measure_output(energy *e, vdit_meter *meter)
 {
     const vdit_meter_engine *engine = meter->engine;
     size_t shape[4] = {1, 1, engine->rows, engine->head.dv};
     const float *values;
-    head_call one;
+    vdit_head_call one;
     vdit_tensor o;
 
     if (vdit_tensor_new(engine->run, &o, VDIT_F32, 4, shape) != VDIT_OK)
         return;
-    set_call(&one, &engine->head, &o);
+    vdit_head_call_set(&one, &engine->head, &o);
     if (vdit_attention_reference(engine->run, &one.call) != VDIT_OK)
         return;
     values = o.data;

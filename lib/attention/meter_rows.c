@@ -46,16 +46,22 @@ double vdit_meter_get(const vdit_meter *meter, size_t n, size_t r, size_t i)
     return value;
 }
 
+int vdit_meter_fact(double *fact, vdit_dtype dtype, double value, double error)
+{
+    *fact = 0;
+    return value + error < VANISHES ||
+           (error <= KNOWN * value &&
+            vdit_settle_simple(fact, dtype, value, error + 0x1p-51 * value));
+}
+
 void vdit_meter_settle(vdit_meter *meter, size_t n, size_t r, size_t i, double value, double error)
 {
-    double rounded = 0;
+    double rounded;
 
-    if (!(value + error < VANISHES) &&
-        (!(error <= KNOWN * value) ||
-         !vdit_settle_simple(&rounded, VDIT_F32, value, error + 0x1p-51 * value)))
-        meter->open[r] = 1;
-    else
+    if (vdit_meter_fact(&rounded, VDIT_F32, value, error))
         vdit_meter_put(meter, n, r, i, rounded);
+    else
+        meter->open[r] = 1;
 }
 
 void vdit_meter_put_exact(vdit_meter *meter, size_t n, size_t r, size_t i, vdit_mp *value)

@@ -7,7 +7,8 @@
  * selection over recomputed tiles, neither interpolated nor sampled, and the same on every machine.
  *
  * All query rows of the call count, also where it asks for a few (vdit_attention.rows). Queries and keys with an infinity or
- * a NaN take no part, and a row without valid keys has no entries.
+ * a NaN take no part; a row without valid keys has no entries, nor has, in self-attention, a query beyond the key length
+ * (C01, C23).
  */
 #ifndef VDIT_ATTENTION_ORDER_H
 #define VDIT_ATTENTION_ORDER_H

@@ -40,8 +40,9 @@ typedef struct vdit_meter_output {
 typedef struct vdit_meter_info {
     const char *name, *about;
     const char
-        *ids;   /* what of the definitions register is in force: "C39=row/ln(valid),C40=exact0" */
-    int passes; /* over the keys: 1 if the sums of a row suffice, 2 if its entries are looked at */
+        *ids; /* what of the definitions register is in force: "C39=row/ln(valid),C40=exact0" */
+    int passes; /* over the keys: 1 if the sums of a row suffice, 2 if its entries are looked at, 3 if it makes
+                   its own */
     unsigned needs; /* VDIT_METER_... */
     const vdit_meter_option *options;
     const vdit_meter_output *outputs;
