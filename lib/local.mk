@@ -95,6 +95,8 @@ libvdit_core_la_SOURCES = \
 	%D%/backend/fast.c \
 	%D%/backend/fast.h \
 	%D%/backend/known.h \
+	%D%/backend/object.c \
+	%D%/backend/object.h \
 	%D%/backend/plugin.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \

@@ -126,6 +126,10 @@ refuses 'it does not export vdit_plugin_entry' "$check" --plugin other.so quick
 echo 'not an object' >text.so
 : >empty.so
 refuses 'text.so' "$check" --plugin text.so quick
+for count in 1 63 64 100 1000 4096 9000; do
+    head -c $count online.so >cut.so
+    refuses 'cut.so' "$check" --plugin cut.so quick
+done
 refuses 'empty.so' "$check" --plugin empty.so quick
 refuses 'nowhere.so' "$check" --plugin nowhere.so quick
 refuses 'nowhere.so' "$check" --plugin nowhere.so:name quick

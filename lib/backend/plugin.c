@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <vdit/backend.h>
+#include "backend/object.h"
 #ifdef HAVE_DLOPEN
 #include <dlfcn.h>
 #endif
@@ -84,6 +85,8 @@ static vdit_status open_object(vdit_run *run, vdit_loaded *loaded, const char *p
 
     if (length < 0 || (size_t)length >= sizeof here)
         return vdit_run_fail(run, VDIT_ERR_ARGUMENT, "%.64s...: the path is too long", path);
+    if (vdit_object_check(run, here) != VDIT_OK)
+        return vdit_run_status(run);
     loaded->handle = dlopen(here, RTLD_NOW | RTLD_LOCAL);
     if (loaded->handle != NULL)
         return VDIT_OK;
