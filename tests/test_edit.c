@@ -410,6 +410,32 @@ static void each_head_has_its_own_edit(void **state)
                     assert_true(scene_get(&edited, b, h, r, c) == scene_get(&s.o, b, h, r, c));
 }
 
+static void what_cannot_be_edited_is_refused(void **state)
+{
+    static const struct {
+        size_t row, tensor; /* where a NaN stands: q, k, v */
+        double replace;
+    } cases[] = {{2, 0, 0}, {3, 1, 0}, {4, 2, 0}, {EDIT_N - 1, 2, 1}};
+
+    for (size_t i = 0; i < 4; i++) {
+        const int64_t length[1] = {EDIT_N - 2};
+        edit_scene t;
+        vdit_tensor *operands[3];
+
+        edit_scene_start(&t, *state, VDIT_F32, "refused");
+        operands[0] = &t.s.q;
+        operands[1] = &t.s.k;
+        operands[2] = &t.s.v;
+        scene_key_length(&t.s, length);
+        scene_set(operands[cases[i].tensor], 0, 0, cases[i].row, 0, NAN);
+        t.edit.gate = 0.5;
+        t.edit.replace = cases[i].replace;
+        assert_int_equal(vdit_attention_reference(*state, &t.s.call), VDIT_ERR_UNSUPPORTED);
+        assert_non_null(strstr(vdit_run_message(*state), "finite"));
+        vdit_run_clear(*state);
+    }
+}
+
 static void what_an_edit_takes_is_estimated(void **state)
 {
     vdit_attention_cost plain, edited;
@@ -462,6 +488,7 @@ int main(void)
         TEST(the_renormalised_output_stands_beside_the_other),
         TEST(a_mask_before_the_softmax_is_scored_on_the_dense_map),
         TEST(each_head_has_its_own_edit),
+        TEST(what_cannot_be_edited_is_refused),
         TEST(what_an_edit_takes_is_estimated),
         TEST(strength_0_gives_the_bits_of_the_plain_call),
     };

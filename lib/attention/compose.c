@@ -143,6 +143,28 @@ static void load_source(vdit_run *run, vdit_composition *c, vdit_source *source)
     source->rows.o = c->open;
 }
 
+/* Fails where a value that is taken by its place, padding included, is not finite. */
+static void check_values(vdit_run *run, const vdit_composition *c, const vdit_attention *call)
+{
+    const vdit_tensor *v = call->v;
+    size_t index[4] = {0, 0, 0, 0};
+    double value;
+
+    if (c->edit->replace == 0 && c->edit->lost != VDIT_LOST_DIAGONAL)
+        return;
+    for (index[2] = 0; index[2] < v->shape[2]; index[2]++)
+        for (index[3] = 0; index[3] < v->shape[3]; index[3]++) {
+            vdit_load_f64(&value, 1, vdit_tensor_at(v, index), 1, v->dtype);
+            if (value - value != 0) {
+                vdit_run_fail(run, VDIT_ERR_UNSUPPORTED,
+                              "v has %g at key %zu, expected finite numbers where an edit takes "
+                              "values by their place",
+                              value, index[2]);
+                return;
+            }
+        }
+}
+
 /* The sources: whom parts attend with. */
 static vdit_status make_sources(vdit_run *run, vdit_composition *c, const vdit_attention *call)
 {
@@ -304,6 +326,7 @@ vdit_status vdit_compose(vdit_run *run, vdit_composition *c, const vdit_attentio
     memset(c, 0, sizeof *c);
     c->edit = call->edits[0];
     c->open = vdit_run_alloc(run, rows, call->v->shape[3]);
+    check_values(run, c, call);
     if (make_sources(run, c, call) != VDIT_OK)
         return vdit_run_status(run);
     c->parts = vdit_run_alloc(run, VDIT_PARTS + c->source_count, sizeof *c->parts);
