@@ -7,11 +7,15 @@
 static void in_blocks(const vdit_head *head, unsigned blocks, size_t r, size_t first, size_t count,
                       unsigned char *in)
 {
-    unsigned query = vdit_head_query_kind(head, vdit_query_at(head->call, r));
+    const size_t *key_at = head->key_at + first;
+    size_t query = vdit_query_at(head->call, r);
 
+    if (key_at[count - 1] - key_at[0] == count - 1) {
+        vdit_blocks_row(blocks, &head->layout, query, key_at[0], count, in);
+        return;
+    }
     for (size_t n = 0; n < count; n++)
-        in[n] =
-            (blocks & vdit_block_of(query, vdit_head_key_kind(head, head->key_at[first + n]))) != 0;
+        vdit_blocks_row(blocks, &head->layout, query, key_at[n], 1, in + n);
 }
 
 void vdit_post_place(const vdit_post *post, size_t r, size_t first, size_t count,
