@@ -26,8 +26,6 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/meter.c \
 	%D%/attention/meter.h \
 	%D%/attention/meter_band.c \
-	%D%/attention/meter_call.c \
-	%D%/attention/meter_call.h \
 	%D%/attention/meter_cells.c \
 	%D%/attention/meter_cells.h \
 	%D%/attention/meter_column.c \
@@ -36,6 +34,7 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/meter_energy.c \
 	%D%/attention/meter_entropy.c \
 	%D%/attention/meter_frames.c \
+	%D%/attention/meter_head.c \
 	%D%/attention/meter_kinds.h \
 	%D%/attention/meter_ladder.c \
 	%D%/attention/meter_ladder.h \

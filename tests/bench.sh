@@ -140,6 +140,14 @@ bench_edits() {
         peak_row 'mask 30%, N = 44776' '1024 MiB' "$programs/bench_edit" 28 30 53 256 128 'mask 30%'
 }
 
+bench_meters() {
+    echo 'meters: one head, seconds and ratio to the plain call'
+    "$programs/bench_meter" 8 16 24 64 128 | sed 's/^/  /'
+    [ -z "${BENCH_VIDEO-}" ] ||
+        peak_row 'meters, N = 44776' '1024 MiB' "$programs/bench_meter" 28 30 53 256 128 \
+            column,energy,entropy,first-frame,ladder,lse,max,segments,sink,text0,text-tokens,topk
+}
+
 echo "machine   $(machine), $(getconf _NPROCESSORS_ONLN) processors, 2 threads used"
 echo "compiler  $($CC --version | head -n 1)"
 echo "OpenBLAS  $(pkg-config --modversion openblas 2>/dev/null || echo none)"
@@ -147,3 +155,4 @@ bench_linear
 bench_attention
 bench_edits
 bench_memory
+bench_meters

@@ -237,6 +237,10 @@ check_PROGRAMS += %D%/test_meter
 %C%_test_meter_SOURCES = %D%/test_meter.c $(METER) $(SCENE)
 %C%_test_meter_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_meter_edits
+%C%_test_meter_edits_SOURCES = %D%/test_meter_edits.c $(METER) $(SCENE)
+%C%_test_meter_edits_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_meter_keys
 %C%_test_meter_keys_SOURCES = %D%/test_meter_keys.c $(METER) $(SCENE)
 %C%_test_meter_keys_LDADD = $(ORACLE_LIBS)
@@ -341,7 +345,7 @@ VALGRIND_TESTS = \
 	%D%/test_golden_recipe \
 	%D%/test_op_linear
 
-BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_linear %D%/bench_peak
+BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_linear %D%/bench_meter %D%/bench_peak
 EXTRA_PROGRAMS += $(BENCHES) %D%/exhaust_elementary
 %C%_exhaust_elementary_SOURCES = %D%/exhaust_elementary.c
 %C%_exhaust_elementary_LDADD = libvdit-core.la
@@ -352,6 +356,8 @@ BENCH_SOURCES = %D%/bench.c %D%/bench.h
 %C%_bench_edit_LDADD = libvdit.la
 %C%_bench_linear_SOURCES = %D%/bench_linear.c $(BENCH_SOURCES)
 %C%_bench_linear_LDADD = libvdit.la $(OPENBLAS_LIBS)
+%C%_bench_meter_SOURCES = %D%/bench_meter.c $(BENCH_SOURCES)
+%C%_bench_meter_LDADD = libvdit.la
 %C%_bench_peak_SOURCES = %D%/bench_peak.c $(BENCH_SOURCES)
 %C%_bench_peak_LDADD = libvdit.la
 CLEANFILES += $(BENCHES) %D%/exhaust_elementary

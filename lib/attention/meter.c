@@ -85,7 +85,8 @@ static vdit_status make_engine(vdit_meter_engine *engine)
 {
     vdit_run *run = engine->run;
 
-    vdit_head_new(run, &engine->head, engine->call);
+    vdit_meter_cut(&engine->one, engine->call, 0, 0); /* for its shapes */
+    vdit_head_new(run, &engine->head, &engine->one.call);
     engine->threads = vdit_run_threads(run);
     engine->kind = vdit_run_alloc(run, engine->rows, 1);
     engine->query_class = vdit_run_alloc(run, engine->rows, 1);
@@ -103,14 +104,14 @@ static vdit_status make_engine(vdit_meter_engine *engine)
 }
 
 /* The class of each query of this batch; a padding query has none (C01). */
-static void classify_queries(vdit_meter_engine *engine, size_t b)
+static void classify_queries(vdit_meter_engine *engine)
 {
-    const vdit_attention *call = engine->call;
+    const vdit_attention *call = &engine->one.call;
     size_t valid = call->q->shape[2];
 
     if (valid ==
         call->k->shape[2]) /* self-attention: a query beyond the key length is padding too */
-        valid = vdit_key_length(call, b);
+        valid = vdit_key_length(call, 0);
     for (size_t r = 0; r < engine->rows; r++) {
         size_t i = vdit_query_at(call, r);
         engine->query_class[r] =
@@ -249,8 +250,11 @@ static vdit_status run_head(vdit_meter_engine *engine, size_t b, size_t h)
 
     if (scratch == NULL)
         return vdit_run_status(run);
-    vdit_head_load(run, &engine->head, b, h);
-    classify_queries(engine, b);
+    engine->b = b;
+    engine->h = h;
+    vdit_meter_cut(&engine->one, engine->call, b, h);
+    vdit_head_load(run, &engine->head, 0, 0);
+    classify_queries(engine);
     classify_rows(engine, scratch);
     for (size_t m = 0; m < engine->count; m++) {
         memset(engine->meters[m].open, 0, engine->rows);
@@ -308,6 +312,7 @@ static vdit_status open_meters(vdit_meter_engine *engine, const vdit_meter_reque
 
     if (vdit_layout_set(run, &engine->layout, &request->tokens, call->q->shape[2],
                         call->k->shape[2]) != VDIT_OK ||
+        vdit_meter_check_edits(run, call) != VDIT_OK ||
         vdit_meter_parse(engine, request->meters) != VDIT_OK)
         return vdit_run_status(run);
     for (size_t m = 0; m < engine->count && vdit_run_status(run) == VDIT_OK; m++) {
@@ -337,7 +342,7 @@ vdit_status vdit_meter_run(vdit_run *run, const vdit_attention *call,
     if (open_meters(&engine, request) == VDIT_OK)
         list_results(&made, &engine);
     mark = vdit_run_mark(run);
-    if (vdit_run_status(run) == VDIT_OK && make_engine(&engine) == VDIT_OK)
+    if (vdit_run_status(run) == VDIT_OK && engine.heads > 0 && make_engine(&engine) == VDIT_OK)
         for (size_t b = 0; b < call->q->shape[0]; b++)
             for (size_t h = 0; h < call->q->shape[1] && vdit_run_status(run) == VDIT_OK; h++)
                 run_head(&engine, b, h);

@@ -18,13 +18,23 @@
 
 typedef struct vdit_meter vdit_meter;
 
+/* One head as a call of its own, with the tensors that it points to: it must not move. */
+typedef struct vdit_meter_head {
+    vdit_attention call;
+    vdit_edit edit;
+    const vdit_edit *edits[1];
+    vdit_tensor part[9];
+} vdit_meter_head;
+
 /* Shared by all meters of a run. */
 typedef struct vdit_meter_engine {
     vdit_run *run;
     const vdit_attention *call;
-    vdit_layout layout; /* what the tokens are; frames 0: not declared */
-    vdit_head head;     /* the one that is measured now */
-    vdit_walk *walks;   /* [threads] */
+    vdit_layout layout;  /* what the tokens are; frames 0: not declared */
+    size_t b, h;         /* the head that is measured now, */
+    vdit_meter_head one; /* as a call of its own: what it needs of an edit is in place, */
+    vdit_head head;      /* and made ready, its b and h being 0 */
+    vdit_walk *walks;    /* [threads] */
     int threads;
     size_t rows;         /* R */
     unsigned char *kind; /* [R] vdit_row_kind; empty rows are known once their block's sums are */
@@ -118,10 +128,19 @@ double vdit_meter_ratio(const vdit_acc *sum, const vdit_acc *over, vdit_dtype dt
 /* Returns: 1 if lane of the walk's block is a plain row: only those have entries to look at. */
 int vdit_meter_has(const vdit_meter_engine *engine, const vdit_walk *walk, size_t lane);
 
+/* Out: one, head (b, h) of a call that was checked, outputs none. */
+void vdit_meter_cut(vdit_meter_head *one, const vdit_attention *call, size_t b, size_t h);
+
+/* Fails if an edit of the call cannot be measured. */
+vdit_status vdit_meter_check_edits(vdit_run *run, const vdit_attention *call);
+
 /* Returns: how many rows of the head are queries of these classes. */
 size_t vdit_meter_queries(const vdit_meter_engine *engine, unsigned queries);
 
-/* Returns: the number of valid keys of row r: within the key length, not masked out. */
+/* Returns: 1 if key j of the call is valid for row r: within the key length, in the edit's set, not masked out. */
+int vdit_meter_valid(const vdit_meter_engine *engine, size_t r, size_t j);
+
+/* Returns: the number of valid keys of row r. */
 size_t vdit_meter_valid_keys(const vdit_meter_engine *engine, size_t r);
 
 #endif

@@ -168,14 +168,12 @@ static void exact(vdit_meter *meter, vdit_last *last)
 /* Returns: how many keys of the row's set are valid. */
 static size_t valid_keys(const vdit_meter *meter, size_t r, const set *in)
 {
-    const vdit_head *head = &meter->engine->head;
-    size_t length = vdit_key_length(head->call, head->b), count = 0;
+    size_t count = 0;
 
     for (size_t n = 0; n < in->count; n++) {
         size_t key = in->first + n * in->step;
 
-        count += key < length && key != in->but &&
-                 (!head->masked || vdit_head_mask(head, r, key) != -INFINITY);
+        count += key != in->but && vdit_meter_valid(meter->engine, r, key);
     }
     return count;
 }

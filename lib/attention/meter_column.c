@@ -145,13 +145,11 @@ static void tile(vdit_meter *meter, vdit_walk *walk, size_t p, size_t t, int wor
 static void special(vdit_meter *meter, size_t r, vdit_row_kind kind)
 {
     column *state = meter->state;
-    const vdit_head *head = &meter->engine->head;
-    size_t length = vdit_key_length(head->call, head->b);
 
     if (kind == VDIT_ROW_EMPTY || (meter->engine->query_class[r] & state->queries) == 0)
         return;
-    for (size_t j = state->first; j < state->end && j < length; j++)
-        state->odd[j] |= vdit_head_mask(head, r, j) != -INFINITY;
+    for (size_t j = state->first; j < state->end; j++)
+        state->odd[j] |= vdit_meter_valid(meter->engine, r, j);
 }
 
 /* Puts the value of a packed key. */

@@ -7,7 +7,7 @@
  */
 #include <math.h>
 #include <string.h>
-#include "attention/meter_call.h"
+#include "attention/meter.h"
 
 enum { AV, UV, IV, PROPORTION, VIOLATIONS };
 
@@ -46,13 +46,13 @@ static void measure_output(energy *e, vdit_meter *meter)
     const vdit_meter_engine *engine = meter->engine;
     size_t shape[4] = {1, 1, engine->rows, engine->head.dv};
     const float *values;
-    vdit_head_call one;
+    vdit_attention call = engine->one.call;
     vdit_tensor o;
 
     if (vdit_tensor_new(engine->run, &o, VDIT_F32, 4, shape) != VDIT_OK)
         return;
-    vdit_head_call_set(&one, &engine->head, &o);
-    if (vdit_attention_reference(engine->run, &one.call) != VDIT_OK)
+    call.o = &o;
+    if (vdit_attention_reference(engine->run, &call) != VDIT_OK)
         return;
     values = o.data;
     for (size_t r = 0; r < engine->rows; r++)
@@ -61,12 +61,12 @@ static void measure_output(energy *e, vdit_meter *meter)
 }
 
 /* Whether each key is valid for row r. Returns: how many are. */
-static size_t find_valid(const vdit_head *head, size_t r, unsigned char *valid)
+static size_t find_valid(const vdit_meter_engine *engine, size_t r, unsigned char *valid)
 {
-    size_t length = vdit_key_length(head->call, head->b), count = 0;
+    size_t length = vdit_key_length(&engine->one.call, 0), count = 0;
 
     for (size_t j = 0; j < length; j++) {
-        valid[j] = !head->masked || vdit_head_mask(head, r, j) != -INFINITY;
+        valid[j] = (unsigned char)vdit_meter_valid(engine, r, j);
         count += valid[j];
     }
     return count;
@@ -121,7 +121,7 @@ static void measure_uniform(energy *e, vdit_meter *meter)
         if (engine->query_class[r] == 0)
             continue;
         if (times == 0 || head->masked) {
-            count = find_valid(head, r, next);
+            count = find_valid(engine, r, next);
             if (times == 0 || memcmp(valid, next, length) != 0) {
                 add_times(e, &row, times);
                 times = 0;

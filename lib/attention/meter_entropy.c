@@ -26,6 +26,7 @@ typedef struct lanes {
     double *equal; /* how many keys are at the top */
     double *gap;   /* weight times distance to the top, in units of log 2 */
     double *peak;  /* the weight of a key at the top */
+    double *valid; /* packed keys that are not masked out */
 } lanes;
 
 typedef struct entropy {
@@ -50,6 +51,7 @@ static void start(vdit_meter *meter)
         workers[i].equal = vdit_run_alloc(run, count, sizeof(double));
         workers[i].gap = vdit_run_alloc(run, count, sizeof(double));
         workers[i].peak = vdit_run_alloc(run, count, sizeof(double));
+        workers[i].valid = vdit_run_alloc(run, count, sizeof(double));
     }
     state->workers = workers;
     meter->state = state;
@@ -64,6 +66,7 @@ static void begin_block(vdit_meter *meter, vdit_walk *walk, int worker)
     memset(own->equal, 0, bytes);
     memset(own->gap, 0, bytes);
     memset(own->peak, 0, bytes);
+    memset(own->valid, 0, bytes);
 }
 
 static void tile(vdit_meter *meter, vdit_walk *walk, size_t p, size_t t, int worker)
@@ -72,21 +75,24 @@ static void tile(vdit_meter *meter, vdit_walk *walk, size_t p, size_t t, int wor
     size_t nr = walk->head->kernel->nr, keys = vdit_tile_keys(walk->head, t), at = p * nr;
     const double *most = walk->stream.most + at;
     double rest[VDIT_KERNEL_NR_MAX] = {0}, gaps[VDIT_KERNEL_NR_MAX] = {0};
+    double equal[VDIT_KERNEL_NR_MAX] = {0}, valid[VDIT_KERNEL_NR_MAX] = {0};
 
     for (size_t j = 0; j < keys; j++)
         for (size_t l = 0; l < nr; l++) {
             double p_j = walk->stream.s[j * nr + l], gap = most[l] - walk->logit[j * nr + l];
-            int top = gap == 0;
 
+            valid[l] += gap < INFINITY ? 1 : 0;
+            rest[l] += gap == 0 ? 0 : p_j;
+            equal[l] += gap == 0 ? 1 : 0;
+            own->peak[at + l] = gap == 0 ? p_j : own->peak[at + l];
             gap = gap < FAR ? gap : FAR; /* a masked key is infinitely far, its weight 0 */
-            rest[l] += top ? 0 : p_j;
             gaps[l] += p_j * gap;
-            own->equal[at + l] += top;
-            own->peak[at + l] = top ? p_j : own->peak[at + l];
         }
     for (size_t l = 0; l < nr; l++) {
         own->rest[at + l] += rest[l];
         own->gap[at + l] += gaps[l];
+        own->equal[at + l] += equal[l];
+        own->valid[at + l] += valid[l];
     }
 }
 
@@ -102,11 +108,21 @@ static double log_above_one(double r)
     return 2 * z * sum;
 }
 
+/* Returns: the valid keys of row r, of whose packed keys so many are. */
+static size_t valid_keys(const vdit_meter_engine *engine, size_t r, double packed)
+{
+    size_t count = (size_t)packed;
+
+    for (size_t i = 0; i < engine->head.odd_key_count; i++)
+        count += (size_t)vdit_meter_valid(engine, r, engine->head.odd_keys[i]);
+    return count;
+}
+
 /* The entropy of one lane with its bound, 7.2. */
 static void settle_lane(vdit_meter *meter, const vdit_walk *walk, const lanes *own, size_t lane)
 {
     entropy *state = meter->state;
-    size_t r = walk->stream.first + lane, keys = vdit_meter_valid_keys(meter->engine, r);
+    size_t r = walk->stream.first + lane, keys = valid_keys(meter->engine, r, own->valid[lane]);
     double sums = UNIT * (VDIT_TILE + (double)walk->head->tiles + 16);
     double each = walk->error[lane] + sums, peak = own->peak[lane];
     double rest = (own->rest[lane] + (own->equal[lane] - 1) * peak) / peak;

@@ -110,13 +110,12 @@ static void exact(vdit_meter *meter, vdit_last *last)
 static void special(vdit_meter *meter, size_t r, vdit_row_kind kind)
 {
     const window *state = meter->state;
-    const vdit_head *head = &meter->engine->head;
-    size_t length = vdit_key_length(head->call, head->b), place;
+    size_t place;
 
     if (kind == VDIT_ROW_EMPTY || !find_row(state, r, &place))
         return;
-    for (size_t i = 0; i < state->keys && state->key + i < length; i++)
-        if (vdit_head_mask(head, r, state->key + i) != -INFINITY)
+    for (size_t i = 0; i < state->keys; i++)
+        if (vdit_meter_valid(meter->engine, r, state->key + i))
             vdit_meter_put(meter, ENTRY, r, place * state->keys + i, NAN);
 }
 

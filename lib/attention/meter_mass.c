@@ -163,11 +163,9 @@ static void exact(vdit_meter *meter, vdit_last *last)
 static int attends(const vdit_meter *meter, size_t n, size_t r)
 {
     const mass *state = meter->state;
-    const vdit_meter_engine *engine = meter->engine;
-    size_t length = vdit_key_length(engine->call, engine->head.b);
 
-    for (size_t j = state->first[n]; j < state->end[n] && j < length; j++)
-        if (vdit_head_mask(&engine->head, r, j) != -INFINITY)
+    for (size_t j = state->first[n]; j < state->end[n]; j++)
+        if (vdit_meter_valid(meter->engine, r, j))
             return 1;
     return 0;
 }

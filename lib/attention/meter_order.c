@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "attention/meter_call.h"
+#include "attention/meter.h"
 #include "attention/order.h"
 
 /* The options of both, in the order of the tables below. */
@@ -110,8 +110,8 @@ static void put_fractions(const vdit_meter *meter, size_t output)
 }
 
 /* Out: value[n] of the head, and the number of its entries. */
-static void find_values(vdit_meter *meter, const vdit_head_call *one, vdit_ties ties, double *value,
-                        uint64_t *size)
+static void find_values(vdit_meter *meter, const vdit_meter_head *one, vdit_ties ties,
+                        double *value, uint64_t *size)
 {
     const fractions *state = meter->state;
     vdit_order order = {
@@ -125,13 +125,12 @@ static void end_quantile(vdit_meter *meter)
     const fractions *state = meter->state;
     vdit_run *run = meter->engine->run;
     double *value = vdit_run_alloc(run, state->n, sizeof *value);
-    vdit_head_call one;
+    const vdit_meter_head *one = &meter->engine->one;
     uint64_t size;
 
     if (value == NULL)
         return;
-    vdit_head_call_set(&one, &meter->engine->head, NULL);
-    find_values(meter, &one, state->choice == 1 ? VDIT_TIES_LINEAR : VDIT_TIES_KEPT, value, &size);
+    find_values(meter, one, state->choice == 1 ? VDIT_TIES_LINEAR : VDIT_TIES_KEPT, value, &size);
     if (vdit_run_status(run) != VDIT_OK)
         return;
     for (size_t i = 0; i < state->n; i++)
@@ -172,7 +171,7 @@ typedef struct curve {
     vdit_edit_report report;
 } curve;
 
-static vdit_status make_curve(vdit_meter *meter, curve *c, const vdit_head_call *one)
+static vdit_status make_curve(vdit_meter *meter, curve *c, const vdit_meter_head *one)
 {
     static const size_t single[3] = {1, 1, 1};
     const fractions *state = meter->state;
@@ -279,14 +278,17 @@ static void end_curve(vdit_meter *meter)
     const fractions *state = meter->state;
     vdit_run *run = meter->engine->run;
     double *value = vdit_run_alloc(run, state->n, sizeof *value);
-    vdit_head_call one;
+    const vdit_meter_head *one = &meter->engine->one;
     uint64_t size;
     curve c;
 
-    vdit_head_call_set(&one, &meter->engine->head, NULL);
-    if (value == NULL || make_curve(meter, &c, &one) != VDIT_OK)
+    if (one->edit.prune != VDIT_PRUNE_NONE)
+        vdit_run_fail(run, VDIT_ERR_UNSUPPORTED,
+                      "meter %s: the map has a frozen mask already, and takes no second one",
+                      meter->kind->info.name);
+    if (value == NULL || make_curve(meter, &c, one) != VDIT_OK)
         return;
-    find_values(meter, &one, VDIT_TIES_KEPT, value, &size);
+    find_values(meter, one, VDIT_TIES_KEPT, value, &size);
     for (size_t i = 0; i < state->n && vdit_run_status(run) == VDIT_OK; i++) {
         vdit_store_f64(c.threshold.data, VDIT_F32, value[i]);
         if (vdit_attention_reference(run, &c.call) != VDIT_OK)

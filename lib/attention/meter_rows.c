@@ -14,8 +14,8 @@
 static void *element(const vdit_meter *meter, size_t n, size_t r, size_t i)
 {
     const vdit_tensor *t = &meter->out[n];
-    const vdit_head *head = &meter->engine->head;
-    ptrdiff_t at = (ptrdiff_t)head->b * t->stride[0] + (ptrdiff_t)head->h * t->stride[1];
+    const vdit_meter_engine *engine = meter->engine;
+    ptrdiff_t at = (ptrdiff_t)engine->b * t->stride[0] + (ptrdiff_t)engine->h * t->stride[1];
 
     if (meter->kind->info.outputs[n].shape[2] == 'R')
         at += (ptrdiff_t)r * t->stride[2];
@@ -120,16 +120,5 @@ size_t vdit_meter_queries(const vdit_meter_engine *engine, unsigned queries)
 
     for (size_t r = 0; r < engine->rows; r++)
         count += (engine->query_class[r] & queries) != 0;
-    return count;
-}
-
-size_t vdit_meter_valid_keys(const vdit_meter_engine *engine, size_t r)
-{
-    size_t length = vdit_key_length(engine->call, engine->head.b), count = 0;
-
-    if (!engine->head.masked)
-        return length;
-    for (size_t j = 0; j < length; j++)
-        count += vdit_head_mask(&engine->head, r, j) != -INFINITY;
     return count;
 }

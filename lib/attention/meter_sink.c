@@ -99,7 +99,7 @@ static void put_norms(vdit_meter *meter, size_t key)
 {
     sink *state = meter->state;
     const vdit_head *head = &meter->engine->head;
-    size_t length = vdit_key_length(head->call, head->b);
+    size_t length = vdit_key_length(head->call, head->b), count = 0;
     double own = value_norm(head, state->v, key), odd = own - own;
     vdit_acc sum, others, scaled;
 
@@ -107,7 +107,12 @@ static void put_norms(vdit_meter *meter, size_t key)
     vdit_acc_zero(&others);
     vdit_acc_zero(&scaled);
     for (size_t j = 0; j < length; j++) {
-        double norm = j != key ? value_norm(head, state->v, j) : 0;
+        double norm;
+
+        if (j == key || !vdit_head_has_key(head, j))
+            continue;
+        norm = value_norm(head, state->v, j);
+        count++;
         odd += norm - norm;
         if (norm - norm == 0)
             vdit_acc_add(&sum, norm);
@@ -115,10 +120,10 @@ static void put_norms(vdit_meter *meter, size_t key)
     vdit_meter_put(meter, VALUE_NORM, 0, 0, own);
     vdit_meter_put(meter, MEAN_NORM, 0, 0, NAN);
     vdit_meter_put(meter, RATIO, 0, 0, NAN);
-    if (odd != 0 || length < 2)
+    if (odd != 0 || count == 0)
         return;
-    vdit_acc_add(&others, (double)(length - 1));
-    vdit_acc_add_product(&scaled, own, (double)(length - 1));
+    vdit_acc_add(&others, (double)count);
+    vdit_acc_add_product(&scaled, own, (double)count);
     vdit_meter_put(meter, MEAN_NORM, 0, 0, vdit_meter_ratio(&sum, &others, VDIT_F32));
     if (vdit_acc_sign(&sum) > 0)
         vdit_meter_put(meter, RATIO, 0, 0, vdit_meter_ratio(&scaled, &sum, VDIT_F32));

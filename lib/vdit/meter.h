@@ -6,7 +6,8 @@
  * f32; what it reports of a head is made from those numbers and rounded once again; counts are exact. So every
  * figure is a fact, equal on every machine.
  *
- * Meters read the softmax map of the call, before anything that an edit does after the softmax.
+ * Meters read the softmax map of the call, with what its edits do before the softmax (operands of a source call,
+ * temperature, sets of keys, masks there) and without what they do after it.
  */
 #ifndef VDIT_METER_H
 #define VDIT_METER_H
