@@ -7,16 +7,44 @@
 #ifndef ATTEND_H
 #define ATTEND_H
 
+#include <jansson.h>
 #include <vdit/backend.h>
 #include <vdit/file.h>
 #include <vdit/meter.h>
+#include <vdit/plan.h>
 
-#define ATTEND_MEASURES 4 /* files that meters can be written to */
+#define ATTEND_MEASURES 4  /* files that meters can be written to */
+#define ATTEND_FILES    64 /* files that are open at a time */
+
+/* What can be written: the call's outputs, and what its edits report. */
+enum {
+    ATTEND_O,
+    ATTEND_LSE,
+    ATTEND_MAP,
+    ATTEND_THRESHOLD,
+    ATTEND_MASKED,
+    ATTEND_KEPT_MASS,
+    ATTEND_DENSE_MASS,
+    ATTEND_RENORMALISED,
+    ATTEND_KEEP,
+    ATTEND_OUTPUTS
+};
+
+/* One of these. */
+typedef struct attend_output {
+    const char *option, *name; /* of the command line; in the file */
+    const char *path;          /* NULL: it is not written */
+    int wanted;                /* 1: it is computed */
+    int written;               /* 1: its file is there by our doing */
+    vdit_dtype dtype;
+    vdit_tensor file, tensor; /* as in its file; as the library takes it */
+} attend_output;
 
 /* The command line. */
 typedef struct attend_settings {
     const char *q, *k, *v, *mask, *key_length, *rows;
-    const char *output, *lse, *map;
+    const char *output, *lse, *map, *report, *keep;
+    const char *plan, *plan_file, *site, *source[3];
     const char *backend, *plugin, *dtype, *layout;
     const char *meters, *measures[ATTEND_MEASURES];
     size_t measures_count;
@@ -30,12 +58,16 @@ typedef struct attend_job {
     vdit_run *run;
     const attend_settings *set;
     const vdit_backend *backend;
-    vdit_file *files[6]; /* open as long as the job */
+    vdit_file *files[ATTEND_FILES]; /* open as long as the job */
     int file_count;
-    int written[3]; /* o, lse, map: whether its file is there by our doing */
-    vdit_tensor q_file, k_file, v_file, o_file, lse_file, map_file;
-    vdit_tensor q, k, v, mask, key_length, rows, o, lse, map;
+    attend_output outputs[ATTEND_OUTPUTS];
+    vdit_tensor q_file, k_file, v_file;
+    vdit_tensor q, k, v, mask, key_length, rows, source[3];
     vdit_attention call;
+    vdit_plan *plan;         /* NULL: none was given */
+    vdit_edit *edits;        /* [H] of the plan; */
+    const vdit_edit **heads; /* [H] those that do something, else NULL */
+    vdit_edit_report report;
     vdit_dtype dtype; /* of o */
     vdit_meter_results measured;
     size_t measures_written; /* how many of their files are there by our doing */
@@ -48,8 +80,33 @@ typedef struct attend_estimate {
     double seconds; /* negative: not known */
 } attend_estimate;
 
-/* Reads q, k, v, mask, key length and rows into job->call, and checks them. */
+/* Reads q, k, v, mask, key length, rows and the plan into job->call, and checks them. */
 void attend_read(attend_job *job);
+
+/* Returns: the tensor that is named by "FILE" or "FILE:NAME". */
+vdit_tensor attend_pick(attend_job *job, const char *spec);
+
+/* Returns: the tensor of an option with two to four axes; fails without one. */
+vdit_tensor attend_pick_heads(attend_job *job, const char *option, const char *spec);
+
+/* Reads the plan and what it names, and makes the edit of each head. */
+void attend_plan_read(attend_job *job);
+
+/* Finds the gates that depend on sinks, which takes a look at the map. */
+void attend_plan_gates(attend_job *job);
+
+/* Returns: 1 if some head is edited after the softmax, or before it, by dropping entries. */
+int attend_plan_drops(const attend_job *job, vdit_moment moment);
+
+/* Returns: how often the map of the most edited head is computed. */
+int attend_plan_passes(const attend_job *job);
+
+/* Says in words what the edits do, in their order; then, once computed, what they left. */
+void attend_plan_say(const attend_job *job);
+void attend_plan_say_score(const attend_job *job);
+
+/* Adds the same to the summary: plan and edits; with scored also masked_fraction and kept_mass. */
+void attend_plan_json(const attend_job *job, json_t *summary, int scored);
 
 /* Returns: R, the number of query rows that are computed. */
 size_t attend_row_count(const attend_job *job);
@@ -62,6 +119,9 @@ void attend_cost(attend_estimate *expected, const attend_job *job);
  * machine make it a rough figure.
  */
 void attend_try(attend_estimate *expected, attend_job *job);
+
+/* Lists the outputs that are asked for. */
+void attend_outputs_list(attend_job *job);
 
 /* Refuses at the start what is known to fail at the end: outputs that cannot be written. */
 void attend_outputs_check(const attend_job *job);

@@ -68,6 +68,8 @@ static double try_rows(attend_job *job, size_t count)
     trial.rows = &rows;
     trial.o = &o;
     trial.lse = trial.map = NULL;
+    trial.edits = NULL;
+    trial.report = NULL;
     start = program_seconds();
     vdit_backend_attention(run, job->backend, &trial);
     program_check(run);
@@ -99,5 +101,6 @@ void attend_try(attend_estimate *expected, attend_job *job)
         /* On a busy machine the first trial may be the slower one. */
         per_row = (both > 1.25 * per_head ? both - per_head : both / 5) / (double)(many - few);
     }
-    expected->seconds = heads * (per_head + per_row * (double)(all - few));
+    expected->seconds =
+        attend_plan_passes(job) * heads * (per_head + per_row * (double)(all - few));
 }

@@ -2,7 +2,6 @@
 #include "config.h"
 #include "attend.h"
 #include "program.h"
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,11 +41,12 @@ void attend_meters_list(void)
 /* Fails if another output goes to the i-th file of meters. */
 static void check_apart(const attend_settings *set, size_t i)
 {
-    const char *others[3 + ATTEND_MEASURES] = {set->output, set->lse, set->map};
+    const char *others[5 + ATTEND_MEASURES] = {set->output, set->lse, set->map, set->report,
+                                               set->keep};
 
     for (size_t n = 0; n < i; n++)
-        others[3 + n] = set->measures[n];
-    for (size_t n = 0; n < 3 + i; n++)
+        others[5 + n] = set->measures[n];
+    for (size_t n = 0; n < 5 + i; n++)
         if (others[n] != NULL && strcmp(others[n], set->measures[i]) == 0)
             program_fail("--measures: %s: another output goes there", set->measures[i]);
 }

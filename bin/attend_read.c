@@ -26,24 +26,26 @@ vdit_tensor attend_heads(const attend_job *job, const vdit_tensor *t)
                                                                 : wide;
 }
 
-static vdit_tensor pick(attend_job *job, const char *spec)
+vdit_tensor attend_pick(attend_job *job, const char *spec)
 {
     vdit_tensor t;
 
+    if (job->file_count == ATTEND_FILES)
+        program_fail("%s: at most %d files can be read", spec, ATTEND_FILES);
     vdit_file_pick(job->run, &job->files[job->file_count], &t, spec);
     program_check(job->run);
     job->file_count++;
     return t;
 }
 
-static vdit_tensor pick_heads(attend_job *job, const char *option, const char *spec)
+vdit_tensor attend_pick_heads(attend_job *job, const char *option, const char *spec)
 {
     vdit_tensor t;
     char shape[128];
 
     if (spec == NULL)
         program_fail("--%s is missing; see vdit-attend --help", option);
-    t = pick(job, spec);
+    t = attend_pick(job, spec);
     if (t.rank < 2 || t.rank > 4)
         program_fail("%s: %s has shape %s; [N,d], [H,N,d] or [B,H,N,d] was expected", spec, option,
                      vdit_tensor_shape_text(shape, sizeof shape, &t));
@@ -57,7 +59,7 @@ static void pick_mask(attend_job *job)
 
     if (job->set->mask == NULL)
         return;
-    t = pick(job, job->set->mask);
+    t = attend_pick(job, job->set->mask);
     if (t.rank > 4)
         program_fail("%s: the mask has shape %s; at most [B,H,Nq,Nk] was expected", job->set->mask,
                      vdit_tensor_shape_text(shape, sizeof shape, &t));
@@ -100,7 +102,7 @@ static void pick_key_length(attend_job *job)
     if (job->set->key_length[strspn(job->set->key_length, "0123456789,")] == '\0')
         program_read_indexes(job->run, &t, "key-length", job->set->key_length, PTRDIFF_MAX);
     else
-        t = pick(job, job->set->key_length);
+        t = attend_pick(job, job->set->key_length);
     job->key_length = to_indexes(job, job->set->key_length, &t, job->q.shape[0]);
     job->call.key_length = &job->key_length;
 }
@@ -116,7 +118,7 @@ static void pick_rows(attend_job *job)
     if (text[strspn(text, "0123456789,-")] == '\0' || strncmp(text, "every:", 6) == 0) {
         program_read_indexes(job->run, &job->rows, "rows", text, job->q.shape[2]);
     } else {
-        t = pick(job, text);
+        t = attend_pick(job, text);
         job->rows = to_indexes(job, text, &t, t.rank == 1 ? t.shape[0] : 1);
     }
     job->call.rows = &job->rows;
@@ -145,9 +147,9 @@ static void check_call(attend_job *job)
 
 void attend_read(attend_job *job)
 {
-    job->q_file = pick_heads(job, "q", job->set->q);
-    job->k_file = pick_heads(job, "k", job->set->k);
-    job->v_file = pick_heads(job, "v", job->set->v);
+    job->q_file = attend_pick_heads(job, "q", job->set->q);
+    job->k_file = attend_pick_heads(job, "k", job->set->k);
+    job->v_file = attend_pick_heads(job, "v", job->set->v);
     job->q = attend_heads(job, &job->q_file);
     job->k = attend_heads(job, &job->k_file);
     job->v = attend_heads(job, &job->v_file);
@@ -159,5 +161,6 @@ void attend_read(attend_job *job)
     pick_mask(job);
     pick_key_length(job);
     pick_rows(job);
+    attend_plan_read(job);
     check_call(job);
 }

@@ -5,22 +5,36 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OUTPUT_COUNT 3
-
-/* An output that was asked for has a path. */
-typedef struct output {
-    const char *option, *path, *name;
-    const vdit_tensor *tensor; /* in the axes of the file */
-    vdit_dtype dtype;
-} output;
-
-static void list_outputs(output outputs[OUTPUT_COUNT], const attend_job *job)
+void attend_outputs_list(attend_job *job)
 {
     const attend_settings *set = job->set;
+    attend_output *to = job->outputs;
+    int after = attend_plan_drops(job, VDIT_AFTER_SOFTMAX);
 
-    outputs[0] = (output){"output", set->output, "o", &job->o_file, job->dtype};
-    outputs[1] = (output){"lse", set->lse, "lse", &job->lse_file, VDIT_F32};
-    outputs[2] = (output){"map", set->map, "map", &job->map_file, VDIT_F32};
+    to[ATTEND_O] = (attend_output){.option = "output", .name = "o", .path = set->output};
+    to[ATTEND_LSE] = (attend_output){.option = "lse", .name = "lse", .path = set->lse};
+    to[ATTEND_MAP] = (attend_output){.option = "map", .name = "map", .path = set->map};
+    to[ATTEND_THRESHOLD].name = "threshold";
+    to[ATTEND_MASKED].name = "masked";
+    to[ATTEND_KEPT_MASS].name = "kept_mass";
+    to[ATTEND_DENSE_MASS].name = "dense_mass";
+    to[ATTEND_RENORMALISED].name = "renormalised";
+    to[ATTEND_KEEP] = (attend_output){.option = "keep", .name = "keep", .path = set->keep};
+    for (int i = ATTEND_THRESHOLD; i <= ATTEND_RENORMALISED; i++) {
+        to[i].option = "report";
+        to[i].path = set->report;
+    }
+    if (!attend_plan_drops(job, VDIT_BEFORE_SOFTMAX))
+        to[ATTEND_DENSE_MASS].path = NULL;
+    for (int i = 0; i < ATTEND_OUTPUTS; i++) {
+        to[i].wanted = to[i].path != NULL;
+        to[i].dtype = VDIT_F32;
+    }
+    to[ATTEND_MASKED].wanted |= after;
+    to[ATTEND_KEPT_MASS].wanted |= after;
+    to[ATTEND_O].dtype = to[ATTEND_RENORMALISED].dtype = job->dtype;
+    to[ATTEND_MASKED].dtype = VDIT_I64;
+    to[ATTEND_KEEP].dtype = VDIT_U8;
 }
 
 int attend_has_suffix(const char *path, const char *suffix)
@@ -44,23 +58,21 @@ void attend_folder_check(const char *option, const char *path)
                      length ? folder : ".");
 }
 
-/* Returns: how many outputs go to the path of outputs[i]. */
-static int count_sharing(const output *outputs, int i)
+/* Returns: how many outputs go to the path of the i-th. */
+static int count_sharing(const attend_job *job, int i)
 {
     int count = 0;
 
-    for (int other = 0; other < OUTPUT_COUNT; other++)
-        count += outputs[other].path != NULL && strcmp(outputs[other].path, outputs[i].path) == 0;
+    for (int other = 0; other < ATTEND_OUTPUTS; other++)
+        count += job->outputs[other].path != NULL &&
+                 strcmp(job->outputs[other].path, job->outputs[i].path) == 0;
     return count;
 }
 
 void attend_outputs_check(const attend_job *job)
 {
-    output outputs[OUTPUT_COUNT];
-
-    list_outputs(outputs, job);
-    for (int i = 0; i < OUTPUT_COUNT; i++) {
-        const output *to = &outputs[i];
+    for (int i = 0; i < ATTEND_OUTPUTS; i++) {
+        const attend_output *to = &job->outputs[i];
         int is_npy, is_npz;
 
         if (to->path == NULL)
@@ -73,104 +85,102 @@ void attend_outputs_check(const attend_job *job)
         if ((is_npy || is_npz) && to->dtype == VDIT_BF16)
             program_fail("--%s: %s: numpy has no bf16; write .safetensors or choose --dtype",
                          to->option, to->path);
-        if (is_npy && count_sharing(outputs, i) > 1)
+        if (is_npy && count_sharing(job, i) > 1)
             program_fail("--%s: %s: an npy file holds one tensor only", to->option, to->path);
         attend_folder_check(to->option, to->path);
     }
 }
 
 /*
- * The shapes of o, lse and map in their files: o in the layout of q, lse [B,H,R] and map [B,H,R,Nk]
- * in any layout; all without the leading axes that q lacks.
+ * The shape of an output in its file, with four axes, or with three for what is a number per row: o and
+ * renormalised in the layout of q, the others [B,H,R,...] in any layout. Returns: the number of axes.
  */
-static void make_shapes(size_t o[4], size_t lse[3], size_t map[4], const attend_job *job)
+static int shape_of(size_t shape[4], const attend_job *job, int i)
 {
-    size_t batches = job->q.shape[0], heads = job->q.shape[1];
-    size_t rows = attend_row_count(job);
+    size_t rows = attend_row_count(job), heads = job->q.shape[1], keys = job->k.shape[2];
     int swapped = job->q_file.rank > 2 && strcmp(job->set->layout, "BNHD") == 0;
+    int like_o = i == ATTEND_O || i == ATTEND_RENORMALISED;
 
-    o[0] = lse[0] = map[0] = batches;
-    o[1] = swapped ? rows : heads;
-    o[2] = swapped ? heads : rows;
-    o[3] = job->v.shape[3];
-    lse[1] = map[1] = heads;
-    lse[2] = map[2] = rows;
-    map[3] = job->k.shape[2];
-}
-
-static double product(const size_t *shape, int rank)
-{
-    double bytes = 1;
-
-    for (int i = 0; i < rank; i++)
-        bytes *= (double)shape[i];
-    return bytes;
+    shape[0] = job->q.shape[0];
+    shape[1] = like_o && swapped ? rows : heads;
+    shape[2] = like_o && swapped ? heads : rows;
+    shape[3] = like_o ? job->v.shape[3] : i == ATTEND_MAP ? keys : keys / 8 + (keys % 8 != 0);
+    return like_o || i == ATTEND_MAP || i == ATTEND_KEEP ? 4 : 3;
 }
 
 double attend_outputs_bytes(const attend_job *job)
 {
-    size_t o[4], lse[3], map[4];
     double bytes = 0;
 
-    make_shapes(o, lse, map, job);
-    if (job->set->output)
-        bytes += product(o, 4) * (double)vdit_dtype_size(job->dtype);
-    if (job->set->lse)
-        bytes += product(lse, 3) * (double)vdit_dtype_size(VDIT_F32);
-    if (job->set->map)
-        bytes += product(map, 4) * (double)vdit_dtype_size(VDIT_F32);
+    for (int i = 0; i < ATTEND_OUTPUTS; i++) {
+        double size = (double)vdit_dtype_size(job->outputs[i].dtype);
+        size_t shape[4];
+        int axes = shape_of(shape, job, i);
+
+        for (int axis = 0; axis < axes; axis++)
+            size *= (double)shape[axis];
+        bytes += job->outputs[i].wanted ? size : 0;
+    }
     return bytes;
+}
+
+/* Makes output i without the leading axes that q lacks. Returns: it as the library takes it, or NULL. */
+static vdit_tensor *make_output(attend_job *job, int i)
+{
+    attend_output *to = &job->outputs[i];
+    int lacks = 4 - job->q_file.rank, axes;
+    size_t shape[4];
+
+    if (!to->wanted)
+        return NULL;
+    axes = shape_of(shape, job, i);
+    vdit_tensor_new(job->run, &to->file, to->dtype, axes - lacks, shape + lacks);
+    program_check(job->run);
+    to->tensor = i == ATTEND_O || i == ATTEND_RENORMALISED ? attend_heads(job, &to->file)
+                                                           : attend_widen(&to->file, axes);
+    return &to->tensor;
 }
 
 void attend_outputs_make(attend_job *job)
 {
-    size_t o[4], lse[3], map[4];
-    int rank = job->q_file.rank, lacks = 4 - rank;
+    vdit_edit_report *report = &job->report;
 
-    make_shapes(o, lse, map, job);
-    if (job->set->output) {
-        vdit_tensor_new(job->run, &job->o_file, job->dtype, rank, o + lacks);
-        job->o = attend_heads(job, &job->o_file);
-        job->call.o = &job->o;
-    }
-    if (job->set->lse) {
-        vdit_tensor_new(job->run, &job->lse_file, VDIT_F32, rank - 1, lse + lacks);
-        job->lse = attend_widen(&job->lse_file, 3);
-        job->call.lse = &job->lse;
-    }
-    if (job->set->map) {
-        vdit_tensor_new(job->run, &job->map_file, VDIT_F32, rank, map + lacks);
-        job->map = attend_widen(&job->map_file, 4);
-        job->call.map = &job->map;
-    }
-    program_check(job->run);
+    job->call.o = make_output(job, ATTEND_O);
+    job->call.lse = make_output(job, ATTEND_LSE);
+    job->call.map = make_output(job, ATTEND_MAP);
+    report->size = sizeof *report;
+    report->threshold = make_output(job, ATTEND_THRESHOLD);
+    report->masked = make_output(job, ATTEND_MASKED);
+    report->kept_mass = make_output(job, ATTEND_KEPT_MASS);
+    report->dense_mass = make_output(job, ATTEND_DENSE_MASS);
+    report->renormalised = make_output(job, ATTEND_RENORMALISED);
+    report->keep = make_output(job, ATTEND_KEEP);
+    job->call.report = job->plan != NULL ? report : NULL;
 }
 
-/* Writes the file of outputs[i] with all outputs that share it. */
-static void write_file(attend_job *job, const output *outputs, int i)
+/* Writes the file of output i with all outputs that share it. */
+static void write_file(attend_job *job, int i)
 {
-    vdit_named named[OUTPUT_COUNT];
+    attend_output *to = job->outputs;
+    vdit_named named[ATTEND_OUTPUTS] = {{NULL, {0}}};
     size_t count = 0;
 
-    for (int other = i; other < OUTPUT_COUNT; other++)
-        if (outputs[other].path != NULL && strcmp(outputs[other].path, outputs[i].path) == 0) {
-            named[count++] = (vdit_named){outputs[other].name, *outputs[other].tensor};
-            job->written[other] = 1;
+    for (int other = i; other < ATTEND_OUTPUTS; other++)
+        if (to[other].path != NULL && strcmp(to[other].path, to[i].path) == 0) {
+            named[count++] = (vdit_named){to[other].name, to[other].file};
+            to[other].written = 1;
         }
-    if (vdit_file_write(job->run, outputs[i].path, named, count) == VDIT_OK)
+    if (vdit_file_write(job->run, to[i].path, named, count) == VDIT_OK)
         return;
-    for (int other = i; other < OUTPUT_COUNT; other++)
-        job->written[other] = 0;
+    for (int other = i; other < ATTEND_OUTPUTS; other++)
+        to[other].written = 0;
 }
 
 void attend_outputs_write(attend_job *job)
 {
-    output outputs[OUTPUT_COUNT];
-
-    list_outputs(outputs, job);
-    for (int i = 0; i < OUTPUT_COUNT && vdit_run_status(job->run) == VDIT_OK; i++)
-        if (outputs[i].path != NULL && !job->written[i])
-            write_file(job, outputs, i);
+    for (int i = 0; i < ATTEND_OUTPUTS && vdit_run_status(job->run) == VDIT_OK; i++)
+        if (job->outputs[i].path != NULL && !job->outputs[i].written)
+            write_file(job, i);
     if (vdit_run_status(job->run) != VDIT_OK)
         attend_outputs_remove(job);
     program_check(job->run);
@@ -178,11 +188,8 @@ void attend_outputs_write(attend_job *job)
 
 void attend_outputs_remove(const attend_job *job)
 {
-    output outputs[OUTPUT_COUNT];
-
-    list_outputs(outputs, job);
-    for (int i = 0; i < OUTPUT_COUNT; i++)
-        if (job->written[i])
-            unlink(outputs[i].path);
+    for (int i = 0; i < ATTEND_OUTPUTS; i++)
+        if (job->outputs[i].written)
+            unlink(job->outputs[i].path);
     attend_meters_remove(job);
 }

@@ -2,7 +2,6 @@
 #include "config.h"
 #include "attend.h"
 #include "program.h"
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +70,19 @@ static const program_option options[] = {
     {"text", 0, "N", "text tokens, behind the video tokens", program_read_size, &set.tokens.text},
     {"text-first", 0, NULL, "the text tokens stand before the video tokens", program_read_flag,
      &set.tokens.text_first},
+    {"plan", 0, "TEXT", "edit the call: see vdit-plan(7)", program_read_text, &set.plan},
+    {"plan-file", 0, "FILE", "edit the call by a plan from a file", program_read_text,
+     &set.plan_file},
+    {"site", 0, "TEXT", "where the call stands (default: L0 S0 B=c K=full; heads from H0)",
+     program_read_text, &set.site},
+    {"source-q", 0, "FILE[:NAME]", "queries of the source call, for transfer and mix",
+     program_read_text, &set.source[0]},
+    {"source-k", 0, "FILE[:NAME]", "its keys", program_read_text, &set.source[1]},
+    {"source-v", 0, "FILE[:NAME]", "its values", program_read_text, &set.source[2]},
+    {"report", 0, "FILE", "write what the edits did: threshold, masked, kept_mass, ...",
+     program_read_text, &set.report},
+    {"keep", 0, "FILE", "write the mask after the softmax, keep, a bit per entry",
+     program_read_text, &set.keep},
     {"meters", 0, "LIST", "statistics of the map, such as entropy,topk:k=4; help lists them",
      program_read_text, &set.meters},
     {"measures", 'm', "FILE", "write them: .json, .npz or .safetensors; may be given again",
@@ -129,8 +141,8 @@ static void check_words(attend_job *job)
         exit(program_finish(0));
     }
     if (!set.estimate && set.output == NULL && set.lse == NULL && set.map == NULL &&
-        set.meters == NULL)
-        program_fail("nothing to write: give -o, --lse, --map or --meters");
+        set.report == NULL && set.keep == NULL && set.meters == NULL)
+        program_fail("nothing to write: give -o, --lse, --map, --report or --meters");
 }
 
 /* Refuses what cannot fit: a run that swaps would not end. */
@@ -149,13 +161,16 @@ static void check_memory(const attend_estimate *expected)
 /* States the estimate on stderr (words) or, for --estimate, on stdout. */
 static void state_estimate(const attend_job *job, const attend_estimate *expected)
 {
-    char line[256], bytes[32], time[32] = "under a second";
+    char line[256], bytes[32], time[32] = "under a second", passes[48] = "";
 
     if (expected->seconds >= 1)
         program_time_text(time, sizeof time, expected->seconds);
-    snprintf(line, sizeof line, "%zu x %zu heads of %zu x %zu, width %zu: about %s, memory %s",
+    if (job->plan != NULL)
+        snprintf(passes, sizeof passes, ", passes over the map %d", attend_plan_passes(job));
+    snprintf(line, sizeof line, "%zu x %zu heads of %zu x %zu, width %zu: about %s, memory %s%s",
              job->q.shape[0], job->q.shape[1], attend_row_count(job), job->k.shape[2],
-             job->q.shape[3], time, program_bytes_text(bytes, sizeof bytes, expected->bytes));
+             job->q.shape[3], time, program_bytes_text(bytes, sizeof bytes, expected->bytes),
+             passes);
     if (set.estimate)
         puts(line);
     else if (expected->seconds > LONG_SECONDS)
@@ -171,15 +186,15 @@ static json_t *shape_json(const vdit_tensor *t)
     return json_pack("{s:s, s:o}", "dtype", vdit_dtype_name(t->dtype), "shape", shape);
 }
 
-static void add_output(json_t *outputs, const char *name, const char *path, const vdit_tensor *t)
+static void add_output(json_t *outputs, const attend_output *output)
 {
     json_t *entry;
 
-    if (path == NULL)
+    if (output->path == NULL)
         return;
-    entry = shape_json(t);
-    json_object_set_new(entry, "file", json_string(path));
-    json_object_set_new(outputs, name, entry);
+    entry = shape_json(&output->file);
+    json_object_set_new(entry, "file", json_string(output->path));
+    json_object_set_new(outputs, output->name, entry);
 }
 
 /* Prints the summary that vdit-attend(1) describes; seconds is negative if nothing was computed. */
@@ -195,12 +210,12 @@ static void print_json(const attend_job *job, const attend_estimate *expected, d
         (json_int_t)expected->cost.flops, "entries", (json_int_t)expected->cost.entries, "bytes",
         (json_int_t)expected->bytes);
 
+    attend_plan_json(job, summary, seconds >= 0);
     if (expected->seconds >= 0)
         json_object_set_new(summary, "estimated_seconds", json_real(expected->seconds));
     if (seconds >= 0) {
-        add_output(outputs, "o", set.output, &job->o_file);
-        add_output(outputs, "lse", set.lse, &job->lse_file);
-        add_output(outputs, "map", set.map, &job->map_file);
+        for (int i = 0; i < ATTEND_OUTPUTS; i++)
+            add_output(outputs, &job->outputs[i]);
         json_object_set_new(summary, "seconds", json_real(seconds));
         json_object_set_new(summary, "stages",
                             json_pack("[I, I, I]", (json_int_t)stages[0], (json_int_t)stages[1],
@@ -224,7 +239,8 @@ static double compute(attend_job *job)
 
     program_progress(job->run); /* anew: the trial has used up its bar */
     attend_outputs_make(job);
-    if (job->call.o != NULL || job->call.lse != NULL || job->call.map != NULL)
+    if (job->call.o != NULL || job->call.lse != NULL || job->call.map != NULL ||
+        job->call.report != NULL)
         vdit_backend_attention(job->run, job->backend, &job->call);
     program_check(job->run);
     if (set.meters != NULL)
@@ -247,6 +263,7 @@ int main(int argc, char **argv)
     vdit_run_set_threads(job.run, set.threads);
     check_words(&job);
     attend_read(&job);
+    attend_outputs_list(&job);
     attend_outputs_check(&job);
     attend_meters_check(&job);
     attend_cost(&expected, &job);
@@ -254,10 +271,16 @@ int main(int argc, char **argv)
     program_progress(job.run);
     if (set.estimate || expected.cost.flops > LONG_FLOPS)
         attend_try(&expected, &job);
-    if (!set.json)
+    if (!set.estimate)
+        attend_plan_gates(&job);
+    if (!set.json) {
         state_estimate(&job, &expected);
+        attend_plan_say(&job);
+    }
     if (!set.estimate) {
         seconds = compute(&job);
+        if (!set.json)
+            attend_plan_say_score(&job);
         attend_outputs_write(&job);
         attend_meters_write(&job);
     }

@@ -5,9 +5,11 @@ dist_man_MANS += \
 	%D%/vdit-corpus.5 \
 	%D%/vdit-golden.1 \
 	%D%/vdit-meters.7 \
+	%D%/vdit-plan.7 \
 	%D%/vdit-recipe.5 \
 	%D%/vdit.7 \
 	%D%/vdit_attention.3 \
+	%D%/vdit_edit.3 \
 	%D%/vdit_file.3 \
 	%D%/vdit_golden.3 \
 	%D%/vdit_judge.3 \

@@ -300,6 +300,7 @@ dist_check_SCRIPTS += \
 	%D%/manlint.sh \
 	%D%/mutants.sh \
 	%D%/options.sh \
+	%D%/plan.sh \
 	%D%/plugin.sh \
 	%D%/relations.sh \
 	%D%/snippets.sh

@@ -279,7 +279,7 @@ static void refuse_edit(const char *text, const char *why)
 static void edits_that_cannot_be_made_are_refused(void **state)
 {
     (void)state;
-    refuse_edit("temperature 2; Q=video: gate 0", "lines 1 and 1 edit different queries");
+    refuse_edit("temperature 2\nQ=video: gate 0", "line 2: other queries (Q=) than in line 1");
     refuse_edit("gate 0\nkeys 16", "line 2: key 16 is not below");
     refuse_edit("reweight w.npy", "w.npy is not loaded");
 }
@@ -322,6 +322,66 @@ static void the_order_of_application_is_told(void **state)
     vdit_run_free(run);
 }
 
+static void passes_are_counted(void **state)
+{
+    static const struct {
+        const char *text;
+        int passes;
+    } cases[] = {{"", 1},
+                 {"temperature 2, keep radial, drop tt", 1},
+                 {"drop tt after", 2},
+                 {"keep radial after", 2},
+                 {"mask 0.3", 5},
+                 {"mask 0.3 scope=row", 4},
+                 {"identity", 0},
+                 {"identity joint=video-cut", 1},
+                 {"blend alpha=0.5", 0},
+                 {"blend alpha=0.5 weight=0.5", 1},
+                 {"uniform over=segments", 1},
+                 {"mix 1", 1},
+                 {"mix 0.5", 2},
+                 {"mix 1 own=kept", 2},
+                 {"mask 0.3, mix 0.5", 6},
+                 {"mask 0.3, gate 0", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vdit_run *run = vdit_run_new();
+        vdit_edit e = edit_of(run, cases[i].text, "");
+        if (vdit_edit_passes(&e) != cases[i].passes)
+            fail_msg("'%s' takes %d", cases[i].text, vdit_edit_passes(&e));
+        vdit_run_free(run);
+    }
+}
+
+static void a_draw_takes_as_many_as_asked_from_those_marked(void **state)
+{
+    vdit_run *run = vdit_run_new();
+    unsigned char heads[48], again[48];
+    size_t hits[48] = {0};
+
+    (void)state;
+    for (size_t seed = 0; seed < 2000; seed++) {
+        size_t count = 0;
+        for (size_t h = 0; h < 48; h++)
+            heads[h] = again[h] = h % 4 == 1;
+        assert_int_equal(vdit_gate_draw(run, heads, 48, 3, seed), VDIT_OK);
+        assert_int_equal(vdit_gate_draw(run, again, 48, 3, seed), VDIT_OK);
+        assert_memory_equal(heads, again, sizeof heads);
+        for (size_t h = 0; h < 48; h++) {
+            count += heads[h];
+            hits[h] += heads[h];
+        }
+        assert_int_equal(count, 3);
+    }
+    for (size_t h = 0; h < 48;
+         h++) /* 12 heads, a quarter of 2000 each, 6 standard deviations of 19 */
+        assert_true(h % 4 == 1 ? hits[h] > 384 && hits[h] < 616 : hits[h] == 0);
+    assert_int_equal(vdit_gate_draw(run, heads, 48, 4, 1), VDIT_ERR_ARGUMENT);
+    assert_non_null(strstr(vdit_run_message(run), "4 heads are to be drawn from 3"));
+    vdit_run_free(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +396,8 @@ int main(void)
         cmocka_unit_test(edits_that_cannot_be_made_are_refused),
         cmocka_unit_test(a_plan_that_selects_nothing_is_off_with_tokens),
         cmocka_unit_test(the_order_of_application_is_told),
+        cmocka_unit_test(passes_are_counted),
+        cmocka_unit_test(a_draw_takes_as_many_as_asked_from_those_marked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* edit_order.c - what an edit does, in the order in which it is applied, in words. */
+/* edit_order.c - what an edit does, in the order in which it is applied, in words; and how often the map is needed. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <vdit/plan.h>
@@ -124,4 +124,36 @@ char *vdit_edit_order(vdit_run *run, const vdit_edit *edit)
     say_before(&s, edit);
     say_after(&s, edit);
     return s.text;
+}
+
+/* Whether the map of the call's own q and k takes part in the output. */
+static int needs_map(const vdit_edit *edit)
+{
+    int replaced = edit->replace == 1 &&
+                   (edit->alpha == 0 || edit->identity == VDIT_IDENTITY_FULL) &&
+                   (edit->alpha == 1 || edit->uniform != VDIT_UNIFORM_SEGMENTS);
+
+    return edit->gate != 0 && !replaced && (edit->mix != 1 || edit->mix_adds);
+}
+
+/* Whether entries are dropped after the softmax, which takes the sum of each row first. */
+static int drops_after(const vdit_edit *edit)
+{
+    return (edit->prune != VDIT_PRUNE_NONE &&
+            (edit->prune != VDIT_PRUNE_MASK || edit->keep_moment == VDIT_AFTER_SOFTMAX)) ||
+           (edit->pattern_count > 0 && edit->pattern_moment == VDIT_AFTER_SOFTMAX) ||
+           (edit->dropped_blocks != 0 && edit->block_moment == VDIT_AFTER_SOFTMAX);
+}
+
+int vdit_edit_passes(const vdit_edit *edit)
+{
+    int passes = 0;
+
+    if (needs_map(edit))
+        passes += drops_after(edit) ? 2 : 1;
+    if (needs_map(edit) && edit->prune == VDIT_PRUNE_FRACTION) /* sums, and one digit or two */
+        passes += edit->scope == VDIT_SCOPE_ROW ? 2 : 3;
+    if (edit->gate != 0 && edit->mix != 0 && edit->source_map == NULL)
+        passes++;
+    return passes;
 }

@@ -1,5 +1,6 @@
 /* plan.c - what a plan does at a site. */
 #include <string.h>
+#include <vdit/random.h>
 #include "attention/plan.h"
 
 size_t vdit_plan_file_count(const vdit_plan *plan)
@@ -85,8 +86,9 @@ vdit_status vdit_plan_edit(vdit_run *run, const vdit_plan *plan, const vdit_site
             continue;
         if (first != NULL && first->at.queries != line->at.queries)
             return vdit_run_fail(run, VDIT_ERR_ARGUMENT,
-                                 "plan: lines %zu and %zu edit different queries of one site",
-                                 first->number, line->number);
+                                 "plan, line %zu: other queries (Q=) than in line %zu, which "
+                                 "speaks of the same site",
+                                 line->number, first->number);
         if (check_files(run, plan, line) != VDIT_OK)
             return vdit_run_status(run);
         first = line;
@@ -108,4 +110,32 @@ vdit_gate vdit_plan_gate(const vdit_plan *plan, const vdit_site *site)
         if ((line->groups >> VDIT_GROUP_GATE & 1) && selects(&line->at, site))
             gate = line->gate;
     return gate;
+}
+
+vdit_status vdit_gate_draw(vdit_run *run, unsigned char *heads, size_t head_count, size_t count,
+                           size_t seed)
+{
+    size_t *marked = vdit_run_alloc(run, head_count, sizeof *marked), n = 0;
+    const uint32_t key[2] = {(uint32_t)seed, 0};
+
+    for (size_t h = 0; marked != NULL && h < head_count; h++)
+        if (heads[h])
+            marked[n++] = h;
+    if (marked != NULL && n < count)
+        vdit_run_fail(run, VDIT_ERR_ARGUMENT,
+                      "gate random: %zu heads are to be drawn from %zu without a sink", count, n);
+    if (vdit_run_status(run) != VDIT_OK)
+        return vdit_run_status(run);
+    memset(heads, 0, head_count);
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t counter[4] = {(uint32_t)i, 0, 0, 0};
+        uint32_t words[4];
+        size_t at;
+
+        vdit_philox4x32_10(words, counter, key);
+        at = i + (size_t)((uint64_t)words[0] * (n - i) >> 32);
+        heads[marked[at]] = 1;
+        marked[at] = marked[i];
+    }
+    return VDIT_OK;
 }

@@ -75,6 +75,15 @@ typedef struct vdit_gate {
 /* Returns: how the gate of a site is found. Unless it is a number vdit_plan_edit leaves gate = 1. */
 VDIT_API vdit_gate vdit_plan_gate(const vdit_plan *plan, const vdit_site *site);
 
+/*
+ * The random control (C32): of the heads of a model that are marked, in the order of layers and then heads, count
+ * stay marked, each choice equally likely. The i-th is the place i + floor(w (n - i) / 2^32) of the n marked ones, with
+ * which place i changes; w is word 0 of Philox4x32-10 with counter (i, 0, 0, 0) and key (seed, 0).
+ * Out: heads[head_count], 1 for marked. Returns: VDIT_OK; VDIT_ERR_ARGUMENT if fewer are marked.
+ */
+VDIT_API vdit_status vdit_gate_draw(vdit_run *run, unsigned char *heads, size_t head_count,
+                                    size_t count, size_t seed);
+
 /* Returns: the plan in its canonical form, a line each, presets expanded; reading it gives the same plan. NULL
    without memory. */
 VDIT_API char *vdit_plan_text(vdit_run *run, const vdit_plan *plan);
@@ -84,6 +93,12 @@ VDIT_API char *vdit_plan_text(vdit_run *run, const vdit_plan *plan);
  * Returns: VDIT_OK or VDIT_ERR_FORMAT.
  */
 VDIT_API vdit_status vdit_site_parse(vdit_run *run, vdit_site *site, const char *text);
+
+/*
+ * Returns: how often the logits of a head are computed to apply an edit, its report and the few rows that need more
+ * precision left aside. The plain call computes them once.
+ */
+VDIT_API int vdit_edit_passes(const vdit_edit *edit);
 
 /* Returns: what an edit does, step by step in the order of application, as one line in the run's memory. */
 VDIT_API char *vdit_edit_order(vdit_run *run, const vdit_edit *edit);

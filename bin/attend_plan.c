@@ -1,0 +1,248 @@
+/* attend_plan.c - the plan of vdit-attend: from its text to an edit for each head. */
+#include "attend.h"
+#include "program.h"
+#include <stdio.h>
+#include <string.h>
+
+#define PLAN_MAX ((size_t)1 << 20)
+
+/* Returns: the text of a plan file, in the run's memory. Out: size. */
+static char *read_text(attend_job *job, size_t *size, const char *path)
+{
+    char *text = vdit_run_alloc(job->run, PLAN_MAX + 1, 1);
+    FILE *file;
+
+    program_check(job->run);
+    file = fopen(path, "rb");
+    if (file == NULL)
+        program_fail("--plan-file: %s: cannot open", path);
+    *size = fread(text, 1, PLAN_MAX + 1, file);
+    if (ferror(file))
+        program_fail("--plan-file: %s: cannot read", path);
+    fclose(file);
+    return text;
+}
+
+static void parse_plan(attend_job *job)
+{
+    const attend_settings *set = job->set;
+    const char *text = set->plan;
+    size_t size = text ? strlen(text) : 0;
+
+    if (set->plan != NULL && set->plan_file != NULL)
+        program_fail("--plan and --plan-file exclude each other");
+    if (set->plan_file != NULL)
+        text = read_text(job, &size, set->plan_file);
+    if (vdit_plan_parse(job->run, &job->plan, text, size) != VDIT_OK)
+        program_fail("%s: %s", set->plan_file ? set->plan_file : "--plan",
+                     vdit_run_message(job->run));
+    for (size_t i = 0; i < vdit_plan_file_count(job->plan); i++) {
+        vdit_tensor tensor = attend_pick(job, vdit_plan_file(job->plan, i));
+        vdit_plan_bind(job->plan, i, &tensor);
+    }
+}
+
+/* The operands of the source call, in the layout of the others. */
+static void read_source(attend_job *job)
+{
+    static const char *const options[] = {"source-q", "source-k", "source-v"};
+
+    for (int i = 0; i < 3; i++)
+        if (job->set->source[i] != NULL) {
+            vdit_tensor t = attend_pick_heads(job, options[i], job->set->source[i]);
+            job->source[i] = attend_heads(job, &t);
+        }
+}
+
+static vdit_site site_of(const attend_job *job)
+{
+    vdit_site site = {0, 0, 0, VDIT_BRANCH_COND, VDIT_KIND_FULL, {0}, 0};
+
+    site.tokens = job->set->tokens;
+    site.keys = job->k.shape[2];
+    if (job->set->site != NULL)
+        vdit_site_parse(job->run, &site, job->set->site);
+    program_check(job->run);
+    return site;
+}
+
+/* Returns: t in the run's memory with axes put before its own, as the edit takes it; NULL for NULL. */
+static const vdit_tensor *widen(attend_job *job, const vdit_tensor *t, int rank)
+{
+    vdit_tensor *wide;
+
+    if (t == NULL || t->rank >= rank)
+        return t;
+    wide = vdit_run_alloc(job->run, 1, sizeof *wide);
+    program_check(job->run);
+    *wide = attend_widen(t, rank);
+    return wide;
+}
+
+/* Fills what the plan leaves to its caller. */
+static void complete(attend_job *job, vdit_edit *edit)
+{
+    const vdit_tensor **sources[] = {&edit->source_q, &edit->source_k, &edit->source_v};
+
+    for (int i = 0; i < 3; i++)
+        if (job->set->source[i] != NULL)
+            *sources[i] = &job->source[i];
+    edit->threshold = widen(job, edit->threshold, 3);
+    edit->keep = widen(job, edit->keep, 4);
+    edit->source_map = widen(job, edit->source_map, 4);
+}
+
+/* Fails if what was given makes sense with a plan alone. */
+static void refuse_without_plan(const attend_settings *set)
+{
+    const struct {
+        const char *option, *text;
+    } given[] = {{"site", set->site},          {"source-q", set->source[0]},
+                 {"source-k", set->source[1]}, {"source-v", set->source[2]},
+                 {"report", set->report},      {"keep", set->keep}};
+
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        if (given[i].text != NULL)
+            program_fail("--%s needs --plan or --plan-file", given[i].option);
+}
+
+void attend_plan_read(attend_job *job)
+{
+    size_t heads = job->q.shape[1];
+    vdit_site site;
+
+    if (job->set->plan == NULL && job->set->plan_file == NULL) {
+        refuse_without_plan(job->set);
+        return;
+    }
+    parse_plan(job);
+    read_source(job);
+    site = site_of(job);
+    job->edits = vdit_run_alloc(job->run, heads, sizeof *job->edits);
+    job->heads = vdit_run_alloc(job->run, heads, sizeof *job->heads);
+    program_check(job->run);
+    for (size_t h = 0; h < heads; h++, site.head++) {
+        vdit_plan_edit(job->run, job->plan, &site, &job->edits[h]);
+        program_check(job->run);
+        complete(job, &job->edits[h]);
+        job->heads[h] = vdit_edit_is_off(&job->edits[h]) ? NULL : &job->edits[h];
+    }
+    job->call.edits = job->heads;
+    if (job->backend->edited == NULL && strcmp(job->backend->name, "reference") != 0)
+        program_say("backend %s has no edits; the reference computes", job->backend->name);
+}
+
+static int drops(const vdit_edit *edit, vdit_moment moment)
+{
+    int mask = edit->prune != VDIT_PRUNE_NONE, before = moment == VDIT_BEFORE_SOFTMAX;
+
+    if (edit->prune == VDIT_PRUNE_MASK)
+        mask = edit->keep_moment == moment;
+    else if (before)
+        mask = edit->keys != NULL || edit->first_text > 0;
+    return mask || (edit->pattern_count > 0 && edit->pattern_moment == moment) ||
+           (edit->dropped_blocks != 0 && edit->block_moment == moment);
+}
+
+int attend_plan_drops(const attend_job *job, vdit_moment moment)
+{
+    for (size_t h = 0; job->plan != NULL && h < job->q.shape[1]; h++)
+        if (drops(&job->edits[h], moment))
+            return 1;
+    return 0;
+}
+
+int attend_plan_passes(const attend_job *job)
+{
+    int most = job->plan == NULL;
+
+    for (size_t h = 0; job->plan != NULL && h < job->q.shape[1]; h++) {
+        int passes = vdit_edit_passes(&job->edits[h]);
+        most = passes > most ? passes : most;
+    }
+    return most;
+}
+
+/* Out: sinks[H], 1 for a head with a sink at tau. The edits are in force, their gates open. */
+static void find_sinks(attend_job *job, unsigned char *sinks, double tau)
+{
+    vdit_meter_request request;
+    vdit_meter_results results;
+    const vdit_tensor *key;
+    char text[64];
+
+    snprintf(text, sizeof text, "sink:tau=%.17g", tau);
+    vdit_meter_request_init(&request, text);
+    request.tokens = job->set->tokens;
+    vdit_meter_run(job->run, &job->call, &request, &results);
+    program_check(job->run);
+    key = vdit_meter_find(&results, "sink.key");
+    for (size_t h = 0; h < job->q.shape[1]; h++)
+        sinks[h] = ((const int64_t *)key->data)[h] >= 0;
+}
+
+/* Out: gates[H]. Returns: how many of them depend on sinks. */
+static size_t list_gates(const attend_job *job, vdit_gate *gates)
+{
+    vdit_site site = site_of(job);
+    size_t count = 0;
+
+    for (size_t h = 0; h < job->q.shape[1]; h++, site.head++) {
+        gates[h] = vdit_plan_gate(job->plan, &site);
+        count += gates[h].kind != VDIT_GATE_NUMBER;
+    }
+    return count;
+}
+
+/* Closes the gate of a head. */
+static void close_gate(attend_job *job, size_t h)
+{
+    job->edits[h].gate = 0;
+    job->heads[h] = &job->edits[h];
+}
+
+/* Out: sinks, random [H]: heads with a sink that are to be skipped; heads without, to draw from. */
+static void sort_heads(attend_job *job, const vdit_gate *gates, unsigned char *sinks,
+                       unsigned char *random)
+{
+    size_t heads = job->q.shape[1];
+    unsigned char *at_tau = vdit_run_alloc(job->run, heads, 1);
+    double tau = -1;
+
+    program_check(job->run);
+    for (size_t h = 0; h < heads; h++) {
+        sinks[h] = random[h] = 0;
+        if (gates[h].kind == VDIT_GATE_NUMBER)
+            continue;
+        if (gates[h].tau != tau)
+            find_sinks(job, at_tau, gates[h].tau);
+        tau = gates[h].tau;
+        sinks[h] = gates[h].kind == VDIT_GATE_SINKS && at_tau[h];
+        random[h] = gates[h].kind == VDIT_GATE_RANDOM && !at_tau[h];
+    }
+}
+
+void attend_plan_gates(attend_job *job)
+{
+    size_t heads = job->q.shape[1], first = 0;
+    vdit_gate *gates = vdit_run_alloc(job->run, heads, sizeof *gates);
+    unsigned char *sinks = vdit_run_alloc(job->run, heads, 1);
+    unsigned char *random = vdit_run_alloc(job->run, heads, 1);
+
+    program_check(job->run);
+    if (job->plan == NULL || list_gates(job, gates) == 0)
+        return;
+    program_progress(job->run);
+    if (job->q.shape[0] != 1)
+        program_fail("--plan: gate sinks and gate random take one batch, this call has %zu",
+                     job->q.shape[0]);
+    sort_heads(job, gates, sinks, random);
+    while (first < heads && gates[first].kind != VDIT_GATE_RANDOM)
+        first++;
+    if (first < heads)
+        vdit_gate_draw(job->run, random, heads, gates[first].count, gates[first].seed);
+    program_check(job->run);
+    for (size_t h = 0; h < heads; h++)
+        if (sinks[h] || (first < heads && random[h]))
+            close_gate(job, h);
+}
