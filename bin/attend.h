@@ -46,7 +46,7 @@ typedef struct attend_settings {
     const char *output, *lse, *map, *report, *keep;
     const char *plan, *plan_file, *site, *source[3];
     const char *backend, *plugin, *dtype, *layout;
-    const char *meters, *measures[ATTEND_MEASURES];
+    const char *meters, *measures[ATTEND_MEASURES], *view;
     size_t measures_count;
     vdit_tokens tokens;
     double scale; /* NAN: not given */
@@ -155,6 +155,10 @@ void attend_meters_run(attend_job *job);
 /* Writes, and removes, the files of the meters. */
 void attend_meters_write(attend_job *job);
 void attend_meters_remove(const attend_job *job);
+
+/* Refuses at the start, and writes at the end, the picture of the maps. */
+void attend_picture_check(const attend_job *job, const char *path);
+void attend_picture_write(attend_job *job, const char *path);
 
 /* Returns: t with axes of extent 1 put before its own, up to rank. */
 vdit_tensor attend_widen(const vdit_tensor *t, int rank);

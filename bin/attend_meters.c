@@ -63,9 +63,11 @@ void attend_meters_check(const attend_job *job)
         const char *path = set->measures[i];
 
         if (!attend_has_suffix(path, ".json") && !attend_has_suffix(path, ".npz") &&
-            !attend_has_suffix(path, ".safetensors"))
-            program_fail("--measures: %s: a name in .json, .npz or .safetensors was expected",
+            !attend_has_suffix(path, ".safetensors") && !attend_has_suffix(path, ".png"))
+            program_fail("--measures: %s: a name in .json, .npz, .safetensors or .png was expected",
                          path);
+        if (attend_has_suffix(path, ".png"))
+            attend_picture_check(job, path);
         attend_folder_check("measures", path);
         check_apart(set, i);
     }
@@ -200,6 +202,8 @@ void attend_meters_write(attend_job *job)
     for (size_t i = 0; i < set->measures_count && vdit_run_status(job->run) == VDIT_OK; i++) {
         if (attend_has_suffix(set->measures[i], ".json"))
             write_json(job, set->measures[i]);
+        else if (attend_has_suffix(set->measures[i], ".png"))
+            attend_picture_write(job, set->measures[i]);
         else
             write_arrays(job, set->measures[i]);
         job->measures_written += vdit_run_status(job->run) == VDIT_OK;

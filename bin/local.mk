@@ -14,6 +14,7 @@ bin_PROGRAMS += %D%/vdit-attend
 %C%_vdit_attend_SOURCES = \
 	%D%/attend_estimate.c \
 	%D%/attend_meters.c \
+	%D%/attend_picture.c \
 	%D%/attend_plan.c \
 	%D%/attend_plan_say.c \
 	%D%/attend_read.c \

@@ -139,11 +139,13 @@ libvdit_core_la_SOURCES = \
 	%D%/file/npz_write.c \
 	%D%/file/open.c \
 	%D%/file/pick.c \
+	%D%/file/png.c \
 	%D%/file/safetensors.h \
 	%D%/file/safetensors_read.c \
 	%D%/file/safetensors_write.c \
 	%D%/file/sha256.c \
 	%D%/file/sha256.h \
+	%D%/file/shade.c \
 	%D%/file/write.c \
 	%D%/file/writer.c \
 	%D%/file/writer.h \
@@ -202,7 +204,7 @@ libvdit_core_la_SOURCES = \
 	%D%/op/product_row.h \
 	%D%/op/shape.c \
 	%D%/op/shape.h
-libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(OPENBLAS_LIBS)
+libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(LIBPNG_LIBS) $(OPENBLAS_LIBS)
 
 # The kernels' bounds hold whether multiply and add are fused or not; all else is built unfused.
 noinst_LTLIBRARIES += libvdit-kernel.la

@@ -136,6 +136,10 @@ holds 'safetensors holds the same' $tensors equal meters.npz:entropy.row meters.
 for text in '"ids": "C39=row/ln(valid),C40=exact0"' '"entropy.percent"' '"every=4"' '"vdit-meters/1"'; do
     holds "the JSON file holds $text" grep -qF -- "$text" meters.json
 done
+run --meters picture:side=4,quantile -m picture.png -m picture.npz -m picture.json --view max:threshold=2
+holds 'a PNG file says what it shows' grep -aq 'picture.max of blocks of 3 queries' picture.png
+run --meters picture:side=4 -m again.png --view max:threshold=2
+holds 'a picture has the same bytes each time' cmp picture.png again.png
 holds 'a list of meters' sh -c '"$0" --meters help | grep -q "^entropy - "' "$attend"
 
 # Numbers.
@@ -255,8 +259,12 @@ refuses 'nosuch/' $good -o out/o.npy --lse nosuch/lse.npy
 mkdir folder.npy
 refuses 'there is no meter' $good --meters entropy,x -m out/m.json
 refuses 'names none' $good -o out/o.npy -m out/m.json
+refuses 'a picture was expected among' $good --meters entropy -m out/m.png
+for view in least mean:root mean:log=x mean:clip=2 max:linear=1; do
+    refuses '--view: ' $good --meters picture -m out/m.png --view $view
+done
 refuses 'give -m FILE' $good --meters entropy
-refuses '.json, .npz or .safetensors' $good --meters entropy -m out/m.txt
+refuses '.json, .npz, .safetensors or .png' $good --meters entropy -m out/m.txt
 refuses 'another output goes there' $good -o out/o.npz --meters entropy -m out/o.npz
 refuses 'another output goes there' $good --meters entropy -m out/m.json -m out/m.json
 refuses 'FRAMES,HEIGHT,WIDTH' $good --meters entropy -m out/m.json --layout-video 3,3

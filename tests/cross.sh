@@ -12,7 +12,7 @@
 # Exit 77 where compilers, qemu or packages cannot be had, unless CROSS_REQUIRED is set.
 set -u
 : "${srcdir:?}" "${builddir:?}" "${MAKE:=make}"
-packages='libjansson-dev libzip-dev libmd-dev libcmocka-dev libmpfr-dev libgomp1'
+packages='libjansson-dev libzip-dev libmd-dev libpng-dev libcmocka-dev libmpfr-dev libgomp1'
 sources='zlib jansson libmd libzip'
 mirror='http://deb.debian.org/debian'
 jobs=$(getconf _NPROCESSORS_ONLN)

@@ -59,6 +59,10 @@ check_PROGRAMS += %D%/test_file_pick
 %C%_test_file_pick_SOURCES = %D%/test_file_pick.c $(FILE_SUPPORT)
 %C%_test_file_pick_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_file_png
+%C%_test_file_png_SOURCES = %D%/test_file_png.c
+%C%_test_file_png_LDADD = $(TEST_LIBS) $(LIBPNG_LIBS)
+
 check_PROGRAMS += %D%/test_file_safetensors
 %C%_test_file_safetensors_SOURCES = %D%/test_file_safetensors.c $(FILE_SUPPORT)
 %C%_test_file_safetensors_LDADD = $(TEST_LIBS)

@@ -73,6 +73,28 @@ VDIT_API vdit_status vdit_npz_write(vdit_run *run, const char *path, const vdit_
 VDIT_API vdit_status vdit_file_write(vdit_run *run, const char *path, const vdit_named *tensors,
                                      size_t count);
 
+/*
+ * Writes an image as PNG. In: image, dense u8, [H,W] grey or [H,W,3] sRGB; texts[count], Latin-1, keywords of at most 79
+ * characters. Returns: VDIT_OK or the failure; VDIT_ERR_UNSUPPORTED in a build without libpng.
+ */
+VDIT_API vdit_status vdit_png_write(vdit_run *run, const char *path, const vdit_tensor *image,
+                                    const vdit_meta *texts, size_t count);
+
+/* How numbers >= 0 become colours, from white for little to black for much. */
+typedef enum vdit_shading {
+    VDIT_SHADE_LINEAR, /* from 0 to the largest */
+    VDIT_SHADE_LOG,    /* the logarithm, over so many decades (a whole number) below the largest */
+    VDIT_SHADE_CLIP,   /* from 0 to the number at place floor(parameter count) of the sorted ones */
+    VDIT_SHADE_THRESHOLD /* black above the parameter, white elsewhere */
+} vdit_shading;
+
+/*
+ * Out: image, u8 [H,W,3] in the run's memory; NaN is blue; range: what white and black stand for. In: values, dense f32 [H,W].
+ * The same bits on every machine. Returns: VDIT_OK or the failure.
+ */
+VDIT_API vdit_status vdit_shade(vdit_run *run, vdit_tensor *image, const vdit_tensor *values,
+                                vdit_shading scale, double parameter, double range[2]);
+
 /* Writes size bytes atomically. */
 VDIT_API vdit_status vdit_bytes_write(vdit_run *run, const char *path, const void *bytes,
                                       size_t size);
