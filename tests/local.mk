@@ -25,6 +25,10 @@ check_PROGRAMS += %D%/test_attention_offset
 %C%_test_attention_offset_SOURCES = %D%/test_attention_offset.c
 %C%_test_attention_offset_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_backend_call
+%C%_test_backend_call_SOURCES = %D%/test_backend_call.c
+%C%_test_backend_call_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)
@@ -337,6 +341,7 @@ check-cppcheck:
 # What valgrind runs in a minute or two; the numbers are none of its business.
 VALGRIND_TESTS = \
 	%D%/test_backend \
+	%D%/test_backend_call \
 	%D%/test_base \
 	%D%/test_exact_accumulator \
 	%D%/test_file_index \

@@ -8,7 +8,7 @@ vdit_backend vdit_backend_known(const vdit_backend *backend)
     size_t size = backend->size < sizeof known ? backend->size : sizeof known;
 
     /* All fields are of a pointer's size: what is left over is not a whole field. */
-    memcpy(&known, backend, size - size % sizeof(void *));
+    memcpy(&known, backend, size - size % sizeof known.name);
     known.size = sizeof known;
     return known;
 }
