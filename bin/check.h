@@ -2,7 +2,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
-#include <vdit/judge.h>
+#include <vdit/explain.h>
 #include "program.h"
 
 /* An expected failure. */
@@ -74,7 +74,8 @@ typedef struct check_printer {
     void *cases;            /* JSON so far */
     size_t fell_back;       /* cases of operators that the backend lacks, which are not judged */
     unsigned fell_back_ops; /* bit 1 << op is set for each of these operators */
-    const check_levels *levels; /* --contract auto, else NULL */
+    const check_levels *levels;          /* --contract auto, else NULL */
+    const vdit_explanation *explanation; /* of this case, or NULL */
 } check_printer;
 
 /* Prints a case; waiver is NULL or what covers its failure. */
@@ -83,6 +84,14 @@ void check_print(check_printer *printer, const vdit_case_finding *finding,
 
 /* Prints the total. */
 void check_print_total(check_printer *printer, const vdit_tally *tally, vdit_verdict verdict);
+
+/* --explain: what is known of a case that fails. */
+typedef struct check_explained {
+    int is_explained;
+    vdit_explanation explanation;
+    double *rms[3]; /* along each vdit_profile_axis */
+    size_t count[3];
+} check_explained;
 
 /* The cases to judge, and who computes them. */
 typedef struct check_job {
@@ -98,6 +107,9 @@ typedef struct check_job {
     vdit_manifest manifest;
     check_waivers waivers;
     check_printer printer;
+    int explains;              /* --explain */
+    check_explained explained; /* the last case */
+    const char *again;         /* the operands and options that choose backend and recipe */
     vdit_tally tally;
 } check_job;
 
@@ -107,6 +119,14 @@ typedef struct check_job {
  */
 void check_pair(check_job *j, const char *expected_spec, const char *actual_spec,
                 const char *sigma_spec);
+
+/* Out: explained; nothing if the case holds or has no output. */
+void check_explain(check_job *j, check_explained *explained, const vdit_case_finding *f,
+                   const vdit_golden *golden, const vdit_named *list, size_t count);
+
+/* Prints it below the line of the case. */
+void check_explain_print(const check_job *j, const check_explained *explained,
+                         const vdit_case_finding *f);
 
 /* The cases of a job, and whether the command line selects one. */
 size_t check_case_count(const check_job *j);

@@ -80,6 +80,19 @@ static json_t *part_json(const part *p)
     return object;
 }
 
+static json_t *explanation_json(const vdit_explanation *e)
+{
+    json_t *object = json_object();
+
+    add(object, "hypothesis", e->hypothesis ? json_string(e->hypothesis) : json_null());
+    add(object, "text", json_string(e->text));
+    add(object, "share", number(e->share));
+    add(object, "rms_z_left", number(e->rms));
+    add(object, "batch", json_integer((json_int_t)e->batch));
+    add(object, "head", json_integer((json_int_t)e->head));
+    return object;
+}
+
 static void case_json(check_printer *printer, const vdit_case_finding *f,
                       const check_waiver *waiver, const part *main, const part *lse)
 {
@@ -96,6 +109,8 @@ static void case_json(check_printer *printer, const vdit_case_finding *f,
     add(object, "output", part_json(main));
     if (f->has_lse)
         add(object, "lse", part_json(lse));
+    if (printer->explanation != NULL)
+        add(object, "explanation", explanation_json(printer->explanation));
     if (waiver != NULL) {
         add(object, "waiver", json_string(waiver->reason));
         add(object, "waiver_expires", json_string(waiver->expires));

@@ -28,6 +28,7 @@ bin_PROGRAMS += %D%/vdit-check
 	%D%/check.h \
 	%D%/check_auto.c \
 	%D%/check_command.c \
+	%D%/check_explain.c \
 	%D%/check_pair.c \
 	%D%/check_print.c \
 	%D%/check_relations.c \

@@ -10,7 +10,7 @@
 
 static struct {
     const char *command, *backend, *plugin, *contract, *pattern, *waivers, *sigma;
-    int is_json, threads, relations;
+    int is_json, threads, relations, explain;
 } options;
 
 static const program_option option_table[] = {
@@ -26,6 +26,8 @@ static const program_option option_table[] = {
      &options.sigma},
     {"case", 0, "PATTERN", "only cases whose name fits the shell pattern", program_read_text,
      &options.pattern},
+    {"explain", 'x', NULL, "say what a case that fails is consistent with", program_read_flag,
+     &options.explain},
     {"relations", 0, NULL, "try what must be true of a backend without a golden", program_read_flag,
      &options.relations},
     {"waivers", 0, "FILE", "expected failures: case, reason, expires", program_read_text,
@@ -154,6 +156,8 @@ static void judge_outputs(check_job *j, vdit_case_finding *f, const vdit_golden 
         *f = grade.finding;
     }
     vdit_case_ratio(j->run, f, golden, list, count);
+    if (j->explains)
+        check_explain(j, &j->explained, f, golden, list, count);
 }
 
 /* Judges the tensors of an output file; what is wrong with the file is a failure of the case. */
@@ -235,6 +239,7 @@ static void judge_case(check_job *j, size_t i)
     vdit_golden golden;
     vdit_case_finding f;
 
+    j->explained.is_explained = 0;
     load_golden(j, &golden, i);
     vdit_case_refuse(&f, golden.name, golden.op, j->contract ? j->contract : golden.contract, "");
     if (j->backend != NULL)
@@ -248,7 +253,10 @@ static void judge_case(check_job *j, size_t i)
         waiver = check_waivers_find(&j->waivers, f.name);
     vdit_tally_add(&j->tally, &f, waiver != NULL);
     program_progress_clear();
+    j->printer.explanation = j->explained.is_explained ? &j->explained.explanation : NULL;
     check_print(&j->printer, &f, waiver);
+    if (j->explains && !j->printer.is_json)
+        check_explain_print(j, &j->explained, &f);
     vdit_golden_close(&golden);
     vdit_run_release(j->run, mark);
 }
@@ -336,6 +344,26 @@ static void set_up(check_job *j)
         check_command_begin(j->run, &j->command, options.command);
 }
 
+/* Returns: what chooses backend and cases, for a line that runs one case again. */
+static const char *again_text(vdit_run *run, int count, char **operands)
+{
+    const char *option = options.command  ? "--exec '"
+                         : options.plugin ? "--plugin '"
+                                          : "--backend '";
+    const char *value = options.command  ? options.command
+                        : options.plugin ? options.plugin
+                                         : options.backend;
+    size_t size = strlen(operands[0]) + strlen(value ? value : operands[1]) + 32;
+    char *text = vdit_run_alloc(run, size, 1);
+
+    program_check(run);
+    if (value != NULL)
+        snprintf(text, size, "%s%s' %s", option, value, operands[0]);
+    else
+        snprintf(text, size, "%s %s", operands[0], count > 1 ? operands[1] : "");
+    return text;
+}
+
 int main(int argc, char **argv)
 {
     static const int statuses[] = {[VDIT_FAILS] = 1, [VDIT_INCONCLUSIVE] = 3, [VDIT_HOLDS] = 0};
@@ -360,6 +388,8 @@ int main(int argc, char **argv)
         check_pair(&j, operands[0], operands[1], options.sigma);
     } else {
         j.outputs = count == 2 ? operands[1] : NULL;
+        j.explains = options.explain;
+        j.again = again_text(j.run, count, operands);
         judge_cases(&j, operands[0]);
     }
     check_waivers_say(&j.waivers);

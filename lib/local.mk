@@ -161,6 +161,17 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/corpus.h \
 	%D%/golden/draw.c \
 	%D%/golden/draw.h \
+	%D%/golden/explain.c \
+	%D%/golden/explain.h \
+	%D%/golden/explain_faults.c \
+	%D%/golden/explain_keys.c \
+	%D%/golden/explain_lse.c \
+	%D%/golden/explain_order.c \
+	%D%/golden/explain_places.c \
+	%D%/golden/explain_profile.c \
+	%D%/golden/explain_row.c \
+	%D%/golden/explain_table.c \
+	%D%/golden/explain_tiles.c \
 	%D%/golden/extra.c \
 	%D%/golden/family.c \
 	%D%/golden/generate.c \
@@ -221,6 +232,7 @@ vditinclude_HEADERS = \
 	%D%/vdit/api.h \
 	%D%/vdit/attention.h \
 	%D%/vdit/edit.h \
+	%D%/vdit/explain.h \
 	%D%/vdit/backend.h \
 	%D%/vdit/file.h \
 	%D%/vdit/golden.h \

@@ -10,6 +10,7 @@ BEGIN {
     for (i = 1; i <= count; i++)
         header[order[i] ".h"] = i
     header["edit.h"] = header["meter.h"] = header["plan.h"] = header["attention.h"]
+    header["explain.h"] = header["golden.h"]
 }
 
 # The level of "folder/name.h": its folder's, a public header's; 0 if it is not ours.

@@ -300,6 +300,7 @@ dist_check_SCRIPTS += \
 	%D%/check.sh \
 	%D%/demo.sh \
 	%D%/examples.sh \
+	%D%/explain.sh \
 	%D%/exports.sh \
 	%D%/format.sh \
 	%D%/golden.sh \
