@@ -31,7 +31,8 @@ static void choose_chunks(vdit_head *head)
 {
     const vdit_attention *call = head->call;
 
-    head->logit_chunk = head->value_chunk = VDIT_KERNEL_CHUNK;
+    head->logit_chunk = VDIT_KERNEL_CHUNK / 2; /* logits have the larger share in the bound */
+    head->value_chunk = VDIT_KERNEL_CHUNK;
     if (call->map != NULL || call->o == NULL || call->o->dtype == VDIT_F32)
         return;
     head->logit_chunk = head->d > 0 ? head->d : 1;
