@@ -8,6 +8,7 @@
 #include "exact/kernel.h"
 
 #if defined(__GNUC__) && defined(__x86_64__)
+#include <immintrin.h>
 #define HAVE_X86     1
 #define HAVE_VECTORS 1
 #elif defined(__GNUC__)
@@ -38,10 +39,11 @@
         0x1.62bfc2c7ae40ep-20, 0x1.b524db38fd1f9p-24, 0x1.e6228bff026d1p-28, 0x1.ea044321bc0a6p-32
 
 #if HAVE_X86
-#define LANES   8
-#define MR      8
-#define NAME(x) x##_f64_avx512
-#define TARGET  __attribute__((target("avx512f,avx512dq,fma")))
+#define LANES        8
+#define MR           8
+#define LARGER(x, y) ((V)_mm512_max_pd((__m512d)(x), (__m512d)(y)))
+#define NAME(x)      x##_f64_avx512
+#define TARGET       __attribute__((target("avx512f,avx512dq,fma")))
 #include "exact/kernel_body.h"
 
 #define LANES   4
@@ -79,10 +81,11 @@
         0x1.446c7ep-13f
 
 #if HAVE_X86
-#define LANES   16
-#define MR      8
-#define NAME(x) x##_f32_avx512
-#define TARGET  __attribute__((target("avx512f,avx512dq,fma")))
+#define LANES        16
+#define MR           8
+#define LARGER(x, y) ((V)_mm512_max_ps((__m512)(x), (__m512)(y)))
+#define NAME(x)      x##_f32_avx512
+#define TARGET       __attribute__((target("avx512f,avx512dq,fma")))
 #include "exact/kernel_body.h"
 
 #define LANES   8

@@ -23,6 +23,11 @@ typedef REAL NAME(loaded)
 #define ADD_EXPONENT(p, n)      ((V)(BITS(p) + (BITS(n) << FRACTION_BITS)))
 #endif
 
+/* GCC does not see the one instruction in this, where there is one. */
+#ifndef LARGER
+#define LARGER(x, y) SELECT(x > y, x, y)
+#endif
+
 #define V        NAME(vector)
 #define LOAD(p)  (*(const NAME(loaded) *)(p))
 #define STORE(p) (*(NAME(loaded) *)(p))
@@ -82,7 +87,7 @@ TARGET static void NAME(add)(const REAL *x, REAL *sum)
     if (mask != NULL)                                                                              \
         value += LOAD(mask + j * NR + i * LANES);                                                  \
     STORE(x + j * NR + i * LANES) = value;                                                         \
-    most##i = SELECT(value > most##i, value, most##i);
+    most##i = LARGER(value, most##i);
 
 TARGET static void NAME(scale_max)(size_t keys, REAL scale, const REAL *mask, REAL *x, REAL *top)
 {
@@ -153,6 +158,7 @@ TARGET static void NAME(exp2_sum)(size_t keys, const REAL *top, REAL *x, REAL *s
 
 #undef NR
 #undef SELECT
+#undef LARGER
 #undef ADD_EXPONENT
 #undef BITS
 #undef V
