@@ -10,14 +10,14 @@ With --video FRAMES,HEIGHT,WIDTH the tokens are those of a video, t outermost, a
     --sliding T,Y,X/T,Y,X    sliding tile attention: a tile of tokens / a window of tiles around the query's own
     --radial DECAY           radial attention: the spatial window halves as the distance in frames doubles
 
-masks the call by their places; definitions as in vdit-plan(7). --write-mask FILE writes what these keep as
-bool [1, 1, N, N], for vdit-attend --mask. One call, and the reference under the same mask:
+masks the call by their places, as vdit-plan(7) defines it. One call, and the reference under the same mask:
 
-    python flex_attention.py --case --video 4,4,8 --sliding 2,2,4/1,1,2 --write-mask mask.safetensors \\
-        CASE.in.safetensors flex.safetensors
-    vdit-attend --q CASE.in.safetensors:q --k CASE.in.safetensors:k --v CASE.in.safetensors:v \\
-        --mask mask.safetensors:mask -o exact.safetensors
+    python flex_attention.py --case --video 4,4,8 --sliding 2,2,4/1,1,2 CASE.in.safetensors flex.safetensors
+    vdit-attend --q CASE.in.safetensors:q --k CASE.in.safetensors:k --v CASE.in.safetensors:v -o exact.safetensors \\
+        --layout-video 4,4,8 --plan 'all: keep sliding tile=2,2,4 window=1,1,2'
     vdit-check exact.safetensors flex.safetensors
+
+--write-mask FILE also writes what the functions keep, bool [1, 1, N, N], for vdit-attend --mask: two ways to one answer.
 
 --compile uses the fused kernel; without it PyTorch computes the whole map. Other options and layouts are
 those of torch_attention.py, which must lie beside this.
