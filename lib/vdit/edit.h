@@ -23,8 +23,8 @@
 
 /*
  * What the tokens of a call are: frames x height x width video tokens, t outermost, and text tokens
- * before or after them. All 0: not declared. An axis of N tokens is joint if N is their sum, video or text alone if
- * N is one of the two.
+ * before or after them. All 0: not declared, and each token counts as video. An axis of N tokens is joint if N is their
+ * sum, video or text alone if N is one of the two (video, where both are N).
  */
 typedef struct vdit_tokens {
     size_t frames, height, width;
@@ -41,27 +41,29 @@ enum { VDIT_FROM_Q = 1, VDIT_FROM_K = 2, VDIT_FROM_V = 4 };
 /* The four blocks of a joint map, query first, as bits. */
 enum { VDIT_BLOCK_VV = 1, VDIT_BLOCK_VT = 2, VDIT_BLOCK_TV = 4, VDIT_BLOCK_TT = 8 };
 
-/* How a designed mask chooses the video keys of a video query. */
+/*
+ * How a designed mask chooses the video keys (t', y', x') of a video query (t, y, x). The formulas and their sources
+ * are in vdit-plan(7).
+ */
 typedef enum vdit_pattern_kind {
-    VDIT_PATTERN_TILES, /* tiles: bool [ceil(Nq/rows), ceil(Nk/columns)], 1 keeps; all tokens */
-    VDIT_PATTERN_SLIDING, /* sliding tile attention: tiles of tile[3] tokens in (t, y, x); a query keeps the
-                                window[3] tiles around its own, the window moved inwards at the borders */
-    VDIT_PATTERN_RADIAL, /* keys at distance dt = |t - t'| in frames: spatial window halves as dt doubles */
-    VDIT_PATTERN_SPATIAL,    /* |y - y'| <= window[1], |x - x'| <= window[2], any t */
-    VDIT_PATTERN_TEMPORAL,   /* |t - t'| <= window[0], any y, x */
-    VDIT_PATTERN_FIRST_FRAME /* keys of frame 0 */
+    VDIT_PATTERN_TILES,      /* by tiles, for all tokens: entry (i / rows, j / columns) of a mask */
+    VDIT_PATTERN_SLIDING,    /* window[3] tiles of tile[3] tokens around the query's own */
+    VDIT_PATTERN_RADIAL,     /* a width in a frame that halves as |t - t'| doubles */
+    VDIT_PATTERN_SPATIAL,    /* |y - y'| <= window[1], |x - x'| <= window[2], any t' */
+    VDIT_PATTERN_TEMPORAL,   /* |t - t'| <= window[0], any y', x' */
+    VDIT_PATTERN_FIRST_FRAME /* t' = 0 */
 } vdit_pattern_kind;
 
 /* One designed mask. */
 typedef struct vdit_pattern {
     vdit_pattern_kind kind;
-    size_t tile[3], window[3];
-    const vdit_tensor *tiles; /* VDIT_PATTERN_TILES */
-    size_t rows, columns;     /* tokens of a tile there */
-    double decay;             /* VDIT_PATTERN_RADIAL */
+    size_t tile[3], window[3]; /* of sliding in (t, y, x); windows of spatial and temporal too */
+    const vdit_tensor *tiles;  /* of tiles: bool [ceil(Nq / rows), ceil(Nk / columns)], 1 keeps */
+    size_t rows, columns;      /* of tiles: tokens of one */
+    double decay;              /* of radial: a factor of the width, 1 in the paper */
 } vdit_pattern;
 
-/* Where a designed mask or a dropped block acts. */
+/* When a designed mask, a dropped block or a frozen mask acts. */
 typedef enum vdit_moment {
     VDIT_BEFORE_SOFTMAX, /* the logit is -inf: the rest is renormalised */
     VDIT_AFTER_SOFTMAX   /* the entry is dropped; `lost` says where its mass goes */
@@ -116,23 +118,24 @@ typedef struct vdit_edit {
     vdit_tokens tokens;
     unsigned queries; /* rows that are edited: VDIT_VIDEO | VDIT_TEXT; the others stay plain */
 
-    /* transfer: the call's q, k or v are those of the source call (C10) */
+    /* transfer: the call's q, k or v are those of the source call (C10), of the call's shapes; where a map is mixed in
+       with an alignment, source_k may have other keys */
     unsigned transfer; /* VDIT_FROM_... */
-    const vdit_tensor *source_q, *source_k,
-        *source_v; /* shapes as in the call, but for mix with align */
+    const vdit_tensor *source_q, *source_k, *source_v;
 
-    double
-        temperature; /* 1: none. Logits are q.k (scale / T), the quotient rounded to binary64. 0: argmax,
-                           equal largest logits sharing the row evenly (C26) */
+    /* 1: none. Logits are q.k (scale / T), the quotient rounded to binary64. 0: the largest logits of a row share it
+       evenly (C26) */
+    double temperature;
 
     /* keys that take part: before the softmax */
     const vdit_tensor *keys; /* NULL, or bool [Nk]: 1 takes part */
     size_t first_text;       /* not 0: only so many of the text keys take part (C16, C17) */
 
-    /* designed masks: an entry is kept if one of the patterns keeps it */
+    /* designed masks: an entry is kept if one of the patterns keeps it; one with text in it is kept (text is dense) or,
+       with text_masked, kept by none but tiles */
     const vdit_pattern *patterns;
     size_t pattern_count;
-    int text_masked; /* patterns act on text rows and columns too, by dropping them; else text is dense */
+    int text_masked;
     vdit_moment pattern_moment;
     unsigned dropped_blocks; /* VDIT_BLOCK_... */
     vdit_moment block_moment;
@@ -181,13 +184,12 @@ typedef struct vdit_edit_report {
     vdit_tensor *masked;    /* i64 [B,H,R]: valid entries that were dropped after the softmax */
     vdit_tensor *kept_mass; /* f32 [B,H,R]: sum of the map's entries that were kept */
     vdit_tensor *keep;      /* u8 [B,H,R,ceil(Nk/8)], as vdit_edit.keep */
-    vdit_tensor
-        *free; /* u8, likewise: entries so near to the threshold that the noise of the call's
-                                  contract could move them across */
+    /* u8, likewise: entries so near to the threshold that the noise of the call's contract could move them across */
+    vdit_tensor *free;
     vdit_tensor *renormalised; /* [B,H,R,dv]: o with the kept mass divided out (C19) */
-    vdit_tensor *
-        dense_mass; /* f32 [B,H,R]: mass of the dense map (same temperature) on the keys that a mask
-                                  before the softmax keeps: the score of a designed mask */
+    /* f32 [B,H,R]: mass of the dense map (same temperature) on the keys that a mask before the softmax keeps: the score
+       of a designed mask */
+    vdit_tensor *dense_mass;
 } vdit_edit_report;
 
 #endif
