@@ -200,6 +200,33 @@ run --plan 'identity' --rows 3,0 -o edited.npy
 $tensors take rows.npy x v.safetensors 2 3,0
 same 'some rows of an edited call' edited.npy rows.npy
 
+# The same over several tiles of keys, text first.
+for i in 1 2 3; do
+    $tensors make long-$i.npy x 2$i f32 430x8 || exit 99
+done
+long() {
+    "$attend" --q long-1.npy --k long-2.npy --v long-3.npy --layout-video 6,7,10 --text 10 \
+        --text-first "$@" >log 2>&1 || {
+        printf 'failed: vdit-attend %s\n' "$*"
+        cat log
+        status=1
+    }
+}
+long -o long.npy
+for plan in 'mask 0% lost=renormalised' 'keep sliding tile=2,3,4 window=3,3,3 after' 'mix 0' \
+    'first-text 10, keys 0-429'; do
+    long --plan "$plan" -o off.npy
+    same "$plan over tiles" off.npy long.npy
+done
+for plan in 'mask 40% scope=row' 'mask 40% scope=frame ties=count' 'mask 5% prunable=vv' \
+    'keep sliding tile=2,3,4 window=1,3,1 after' 'keep radial after, drop tv after'; do
+    long --plan "$plan" -o edited.npy --keep keep.npy --report report.npz
+    apart "$plan" edited.npy long.npy
+    long --plan 'mask entries=keep.npy' -o other.npy --report again.npz
+    same "$plan is its bits" edited.npy other.npy
+    same "the mass that $plan keeps" report.npz:kept_mass again.npz:kept_mass
+done
+
 # Gates that a meter decides. Of these heads the first alone has a sink at 0.04.
 run --plan 'gate sinks tau=0.04' -o edited.npy
 says 'head 0: logits -> softmax -> times v -> gate 0'
