@@ -249,6 +249,10 @@ check_PROGRAMS += %D%/test_meter_edits
 %C%_test_meter_edits_SOURCES = %D%/test_meter_edits.c $(METER) $(SCENE)
 %C%_test_meter_edits_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_meter_energy
+%C%_test_meter_energy_SOURCES = %D%/test_meter_energy.c $(METER) $(SCENE)
+%C%_test_meter_energy_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_meter_keys
 %C%_test_meter_keys_SOURCES = %D%/test_meter_keys.c $(METER) $(SCENE)
 %C%_test_meter_keys_LDADD = $(ORACLE_LIBS)
@@ -256,7 +260,7 @@ check_PROGRAMS += %D%/test_meter_keys
 check_PROGRAMS += %D%/test_meter_stages
 %C%_test_meter_stages_SOURCES = %D%/test_meter_stages.c $(METER) $(SCENE)
 %C%_test_meter_stages_LDFLAGS = -Wl,--wrap=vdit_stream_bound -Wl,--wrap=vdit_refine_bound \
-	-Wl,--wrap=vdit_last_load
+	-Wl,--wrap=vdit_last_load -Wl,--wrap=vdit_settle -Wl,--wrap=vdit_meter_settle
 %C%_test_meter_stages_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_meter_order

@@ -11,45 +11,59 @@
 #define BITS    ATTENTION_ORACLE_BITS
 #define NEAREST MPFR_RNDN
 
-double meter_oracle_entropy(const attention_oracle *oracle, int percent)
+void meter_oracle_exact_entropy(mpfr_t value, const attention_oracle *oracle, int percent)
 {
-    double rounded;
-    mpfr_t sum, a, term;
+    mpfr_t a, term;
 
-    mpfr_inits2(BITS, sum, a, term, (mpfr_ptr)0);
-    mpfr_set_zero(sum, 1);
+    mpfr_inits2(BITS, a, term, (mpfr_ptr)0);
+    mpfr_set_zero(value, 1);
     for (size_t i = 0; i < oracle->count; i++) {
         if (mpfr_zero_p(oracle->p[i]))
             continue;
         mpfr_div(a, oracle->p[i], oracle->sum, NEAREST);
         mpfr_log(term, a, NEAREST);
         mpfr_mul(term, term, a, NEAREST);
-        mpfr_sub(sum, sum, term, NEAREST);
+        mpfr_sub(value, value, term, NEAREST);
     }
     if (percent) {
-        mpfr_mul_ui(sum, sum, 100, NEAREST);
+        mpfr_mul_ui(value, value, 100, NEAREST);
         mpfr_log_ui(a, (unsigned long)oracle->count, NEAREST);
-        mpfr_div(sum, sum, a, NEAREST);
+        mpfr_div(value, value, a, NEAREST);
     }
-    rounded = attention_oracle_round(sum, sum, VDIT_F32);
-    mpfr_clears(sum, a, term, (mpfr_ptr)0);
+    mpfr_clears(a, term, (mpfr_ptr)0);
+}
+
+double meter_oracle_entropy(const attention_oracle *oracle, int percent)
+{
+    double rounded;
+    mpfr_t value;
+
+    mpfr_init2(value, BITS);
+    meter_oracle_exact_entropy(value, oracle, percent);
+    rounded = attention_oracle_round(value, value, VDIT_F32);
+    mpfr_clear(value);
     return rounded;
+}
+
+void meter_oracle_exact_mass(mpfr_t value, const attention_oracle *oracle, size_t first, size_t end)
+{
+    mpfr_set_zero(value, 1);
+    for (size_t i = 0; i < oracle->count; i++)
+        if (oracle->key[i] >= first && oracle->key[i] < end)
+            mpfr_add(value, value, oracle->p[i], NEAREST);
+    if (!mpfr_zero_p(value))
+        mpfr_div(value, value, oracle->sum, NEAREST);
 }
 
 double meter_oracle_mass(const attention_oracle *oracle, size_t first, size_t end)
 {
     double rounded;
-    mpfr_t sum;
+    mpfr_t value;
 
-    mpfr_init2(sum, BITS);
-    mpfr_set_zero(sum, 1);
-    for (size_t i = 0; i < oracle->count; i++)
-        if (oracle->key[i] >= first && oracle->key[i] < end)
-            mpfr_add(sum, sum, oracle->p[i], NEAREST);
-    if (!mpfr_zero_p(sum))
-        mpfr_div(sum, sum, oracle->sum, NEAREST);
-    rounded = attention_oracle_round(sum, sum, VDIT_F32);
-    mpfr_clear(sum);
+    mpfr_init2(value, BITS);
+    meter_oracle_exact_mass(value, oracle, first, end);
+    rounded = attention_oracle_round(value, value, VDIT_F32);
+    mpfr_clear(value);
     return rounded;
 }
 

@@ -9,6 +9,11 @@
 #include "attention_oracle.h"
 #include "attention_scene.h"
 
+/* Out: value, of ATTENTION_ORACLE_BITS: what the next two round. */
+void meter_oracle_exact_entropy(mpfr_t value, const attention_oracle *oracle, int percent);
+void meter_oracle_exact_mass(mpfr_t value, const attention_oracle *oracle, size_t first,
+                             size_t end);
+
 /* Returns: -sum a ln a of the row, in nats, or over ln(keys) in percent; rounded once to f32. */
 double meter_oracle_entropy(const attention_oracle *oracle, int percent);
 
