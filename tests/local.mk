@@ -345,6 +345,7 @@ check-cppcheck:
 
 # What valgrind runs in a minute or two; the numbers are none of its business.
 VALGRIND_TESTS = \
+	%D%/test_attention_tokens \
 	%D%/test_backend \
 	%D%/test_backend_call \
 	%D%/test_base \
@@ -358,6 +359,8 @@ VALGRIND_TESTS = \
 	%D%/test_file_write \
 	%D%/test_golden_family \
 	%D%/test_golden_recipe \
+	%D%/test_plan \
+	%D%/test_plan_errors \
 	%D%/test_op_linear
 
 BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_linear %D%/bench_meter %D%/bench_peak
