@@ -295,13 +295,6 @@ static int shift_logits(relation_pair *pair, const relation_case *c)
     return with_mask(pair, c, VDIT_F32, 3);
 }
 
-/* Returns: 1 if the backend computes edited attention itself; an older table ends before. */
-static int is_editor(const vdit_backend *backend)
-{
-    return backend->size >= offsetof(vdit_backend, edited) + sizeof backend->edited &&
-           backend->edited != NULL;
-}
-
 /* The same call with an edit of every head that changes nothing. */
 static int with_edit(relation_pair *pair, const relation_case *c, const vdit_edit *edit)
 {
@@ -310,7 +303,7 @@ static int with_edit(relation_pair *pair, const relation_case *c, const vdit_edi
     vdit_attention a = c->call;
     vdit_tensor o;
 
-    if (list == NULL || !is_editor(c->backend))
+    if (list == NULL || !vdit_golden_offers(c->backend, VDIT_OP_ATTENTION, 1))
         return 0;
     for (size_t h = 0; h < heads; h++)
         list[h] = edit;

@@ -114,8 +114,6 @@ static void choose_backend(attend_job *job)
         program_fail("--plugin and --backend exclude each other");
     if (set.plugin != NULL) {
         job->backend = program_plugin(job->run, set.plugin);
-        if (!vdit_golden_offers(job->backend, VDIT_OP_ATTENTION))
-            program_say("backend %s has no attention; the reference computes", job->backend->name);
         return;
     }
 
@@ -177,6 +175,16 @@ static void state_estimate(const attend_job *job, const attend_estimate *expecte
         puts(line);
     else if (expected->seconds > LONG_SECONDS)
         program_say("%s", line);
+}
+
+/* Says who computes, if it is not the backend that was asked for. */
+static void state_fallback(const attend_job *job)
+{
+    int is_edited = job->call.edits != NULL;
+
+    if (!vdit_golden_offers(job->backend, VDIT_OP_ATTENTION, is_edited))
+        program_say("backend %s has no attention%s; the reference computes", job->backend->name,
+                    is_edited ? " with edits" : "");
 }
 
 static json_t *shape_json(const vdit_tensor *t)
@@ -268,6 +276,7 @@ int main(int argc, char **argv)
     attend_outputs_list(&job);
     attend_outputs_check(&job);
     attend_meters_check(&job);
+    state_fallback(&job);
     attend_cost(&expected, &job);
     check_memory(&expected);
     program_progress(job.run);

@@ -266,7 +266,7 @@ static int falls_back(check_job *j, size_t i)
 {
     vdit_operator op = check_case_at(j, i)->op;
 
-    if (j->backend == NULL || vdit_golden_offers(j->backend, op))
+    if (j->backend == NULL || vdit_golden_offers(j->backend, op, 0))
         return 0;
     j->printer.fell_back_ops |= 1U << op;
     j->printer.fell_back++;

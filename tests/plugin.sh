@@ -96,6 +96,11 @@ expect 1 'failed, and returns success' "$check" --plugin SOUND.so:forgetful $one
 expect 3 'no attention, linear, matmul, exp, log' "$check" --plugin SOUND.so:empty quick
 expect 0 'has no attention; the reference computes' \
     "$attend" "$@" --plugin SOUND.so:empty -o e.safetensors
+expect 0 'has no attention with edits; the reference computes' \
+    "$attend" "$@" --plugin online.so --plan 'all: temperature 2' -o t.safetensors
+expect 0 'backend fast has no attention with edits' \
+    "$attend" "$@" --backend fast --plan 'all: temperature 2' -o u.safetensors
+works cmp t.safetensors u.safetensors
 expect 2 'without a message' "$attend" "$@" --plugin SOUND.so:silent -o f.safetensors
 [ ! -e f.safetensors ] || status=1
 odd older

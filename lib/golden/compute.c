@@ -127,13 +127,13 @@ vdit_status vdit_golden_apply(vdit_run *run, vdit_named outputs[VDIT_GOLDEN_OUTP
     return VDIT_OK;
 }
 
-int vdit_golden_offers(const vdit_backend *backend, vdit_operator op)
+int vdit_golden_offers(const vdit_backend *backend, vdit_operator op, int is_edited)
 {
     vdit_backend known = vdit_backend_known(backend);
 
     switch (op) {
     case VDIT_OP_ATTENTION:
-        return known.attention != NULL;
+        return (is_edited ? known.edited : known.attention) != NULL;
     case VDIT_OP_LINEAR:
         return known.linear != NULL;
     case VDIT_OP_MATMUL:

@@ -184,8 +184,11 @@ VDIT_API vdit_status vdit_golden_apply(vdit_run *run, vdit_named outputs[VDIT_GO
                                        size_t *count, const vdit_golden *golden,
                                        const vdit_backend *backend, const vdit_contract *contract);
 
-/* Returns: 1 if the backend computes op itself, 0 if it falls back on the reference. */
-VDIT_API int vdit_golden_offers(const vdit_backend *backend, vdit_operator op);
+/*
+ * In: op; is_edited, 1 for attention with edits. Returns: 1 if the backend computes it itself, 0 if it falls back on
+ * the reference.
+ */
+VDIT_API int vdit_golden_offers(const vdit_backend *backend, vdit_operator op, int is_edited);
 
 /*
  * Sigma of the main output under another contract than the golden's own.
