@@ -319,20 +319,19 @@ static void pack_value(vdit_head *head, double *x, size_t j, double *norms)
     double key_square = head->key_norm[j] * head->key_norm[j];
 
     vdit_head_value(head, x, head->key_at[j]);
-    for (size_t c = 0; c < head->dv_padded; c += mr) {
-        double *to = head->v + (tile * head->dv_padded + c) * VDIT_TILE + j % VDIT_TILE * mr;
-        for (size_t i = 0; i < mr; i++) {
-            double value = c + i < head->dv ? x[c + i] : 0;
-            to[i] = value - value == 0 ? value : 0;
-        }
-    }
     VDIT_SIMD for (size_t c = 0; c < head->dv; c++)
     {
-        double value = x[c] - x[c] == 0 ? fabs(x[c]) : 0, square = value * value;
+        double finite = x[c] - x[c] == 0 ? x[c] : 0, value = fabs(finite), square = value * value;
+        x[c] = finite;
         most[c] = value > most[c] ? value : most[c];
         sum[c] += square;
         key_sum[c] += square * key_square;
         weighted[c] += square * (weight * weight);
+    }
+    for (size_t c = 0; c < head->dv_padded; c += mr) {
+        double *to = head->v + (tile * head->dv_padded + c) * VDIT_TILE + j % VDIT_TILE * mr;
+        for (size_t i = 0; i < mr; i++)
+            to[i] = c + i < head->dv ? x[c + i] : 0;
     }
 }
 

@@ -66,24 +66,38 @@ static inline void store(char *to, vdit_dtype dtype, double value)
         memcpy(to, &half, sizeof half);
 }
 
-/* Tests count <= CHANNELS channels from c on, given their estimates. Out: value, NaN where it is open. */
-VDIT_INLINE void settle_body(const vdit_row_bound *bound, const vdit_head *head, size_t c,
-                             size_t count, const double *o, double *value)
+/* What the quick test says of some channels of a row: values, NaN where it says nothing. */
+typedef struct quick {
+    double value[CHANNELS];
+    float narrow[CHANNELS]; /* the same in binary32 */
+    size_t known;
+} quick;
+
+/* Tests count <= CHANNELS channels from c on, given their estimates. */
+VDIT_INLINE void settle_body(quick *found, const vdit_row_bound *bound, const vdit_head *head,
+                             size_t c, size_t count, const double *o)
 {
     const vdit_row_bound row = *bound;
     double error[CHANNELS];
+    size_t known = 0;
 
     VDIT_SIMD for (size_t i = 0; i < count; i++) error[i] =
         vdit_output_error(&row, head, c + i, o[i]);
-    vdit_settle_many(count, value, head->call->o->dtype, o, error);
+    vdit_settle_many(count, found->value, head->call->o->dtype, o, error);
+    for (size_t i = 0; i < count; i++) {
+        found->narrow[i] = (float)found->value[i];
+        known += found->value[i] == found->value[i];
+    }
+    found->known = known;
 }
 
 /* One instance per instruction set. */
 #define INSTANCE(set, attribute)                                                                   \
-    attribute static void settle_##set(const vdit_row_bound *bound, const vdit_head *head,         \
-                                       size_t c, size_t count, const double *o, double *value)     \
+    attribute static void settle_##set(quick *found, const vdit_row_bound *bound,                  \
+                                       const vdit_head *head, size_t c, size_t count,              \
+                                       const double *o)                                            \
     {                                                                                              \
-        settle_body(bound, head, c, count, o, value);                                              \
+        settle_body(found, bound, head, c, count, o);                                              \
     }
 
 #define NO_ATTRIBUTE
@@ -115,14 +129,19 @@ static size_t settle_channels(vdit_rows *rows, const vdit_head *head, const vdit
     ptrdiff_t step = out->stride[3] * (ptrdiff_t)vdit_dtype_size(out->dtype);
     unsigned char *open = rows->o + r * head->dv + c;
     char *to = vdit_tensor_at(out, index);
-    double value[CHANNELS];
+    quick found;
 
-    VDIT_CHOOSE(settle)(bound, head, c, count, o, value);
+    VDIT_CHOOSE(settle)(&found, bound, head, c, count, o);
+    if (bound->usable && found.known == count && out->dtype == VDIT_F32 &&
+        step == (ptrdiff_t)sizeof(float)) {
+        memcpy(to, found.narrow, count * sizeof(float));
+        return count;
+    }
     for (size_t i = 0; i < count; i++, to += step) {
-        int quick = bound->usable && value[i] == value[i];
+        double *value = &found.value[i];
 
-        if (quick || settle_rest(bound, head, c + i, o[i], &value[i])) {
-            store(to, out->dtype, value[i]);
+        if ((bound->usable && *value == *value) || settle_rest(bound, head, c + i, o[i], value)) {
+            store(to, out->dtype, *value);
             settled++;
         } else {
             open[i] = 1;
@@ -138,14 +157,16 @@ static size_t finish_outputs(vdit_rows *rows, const vdit_stream *stream,
     const vdit_head *head = stream->head;
     size_t nr = head->kernel->nr, settled = 0, at = p * nr;
     const double *sums = stream->o + at * head->dv_padded;
-    double o[VDIT_KERNEL_NR_MAX][CHANNELS];
+    double o[VDIT_KERNEL_NR_MAX][CHANNELS], share[VDIT_KERNEL_NR_MAX];
 
+    for (size_t lane = 0; lane < nr; lane++)
+        share[lane] = 1 / stream->sum[at + lane];
     for (size_t c = 0; c < head->dv; c += CHANNELS) {
         size_t count = head->dv - c < CHANNELS ? head->dv - c : CHANNELS;
 
         for (size_t i = 0; i < count; i++)
             for (size_t lane = 0; lane < nr; lane++)
-                o[lane][i] = sums[(c + i) * nr + lane] / stream->sum[at + lane];
+                o[lane][i] = sums[(c + i) * nr + lane] * share[lane];
         for (size_t lane = 0; lane < nr && at + lane < stream->rows; lane++) {
             size_t r = stream->first + at + lane, known;
 

@@ -186,7 +186,7 @@ void vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t 
     /* (3) sums over keys: what each meets is in the norms; (4) of weights, and the quotient */
     bound->value = 0;
     bound->sums = UNIT;
-    bound->total = UNIT * (VDIT_TILE + tiles + 4);
+    bound->total = UNIT * (VDIT_TILE + tiles + 5);
     bound->length = 1.01 * sqrt(stream->square[r]) / stream->sum[r];
     /* (5) weights below 2^-1010 and sums dropped by rescaling; with a mask, weights below 2^-64 */
     bound->floor = (double)head->keys * (0x1p-900 + (masked ? UNIT * 0x1p-48 : 0));
