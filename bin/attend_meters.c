@@ -79,6 +79,10 @@ void attend_meters_run(attend_job *job)
 
     vdit_meter_request_init(&request, job->set->meters);
     request.tokens = job->set->tokens;
+    if (job->set->source[0] != NULL || job->set->source[1] != NULL) {
+        request.other_q = job->set->source[0] != NULL ? &job->source[0] : &job->q;
+        request.other_k = job->set->source[1] != NULL ? &job->source[1] : &job->k;
+    }
     vdit_meter_run(job->run, &job->call, &request, &job->measured);
     program_check(job->run);
 }

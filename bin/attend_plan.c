@@ -92,6 +92,12 @@ static void complete(attend_job *job, vdit_edit *edit)
     edit->source_map = widen(job, edit->source_map, 4);
 }
 
+/* Whether the source call is wanted for the meter that compares two maps. */
+static int compares(const attend_settings *set)
+{
+    return set->meters != NULL && strstr(set->meters, "similarity") != NULL;
+}
+
 /* Fails if what was given makes sense with a plan alone. */
 static void refuse_without_plan(const attend_settings *set)
 {
@@ -102,7 +108,7 @@ static void refuse_without_plan(const attend_settings *set)
                  {"report", set->report},      {"keep", set->keep}};
 
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
-        if (given[i].text != NULL)
+        if (given[i].text != NULL && !((i == 1 || i == 2) && compares(set)))
             program_fail("--%s needs --plan or --plan-file", given[i].option);
 }
 
@@ -113,6 +119,7 @@ void attend_plan_read(attend_job *job)
 
     if (job->set->plan == NULL && job->set->plan_file == NULL) {
         refuse_without_plan(job->set);
+        read_source(job);
         return;
     }
     parse_plan(job);

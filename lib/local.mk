@@ -44,6 +44,7 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/meter_parse.c \
 	%D%/attention/meter_picture.c \
 	%D%/attention/meter_rows.c \
+	%D%/attention/meter_similarity.c \
 	%D%/attention/meter_sink.c \
 	%D%/attention/meter_table.c \
 	%D%/attention/meter_top.c \

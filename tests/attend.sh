@@ -140,6 +140,8 @@ run --meters picture:side=4,quantile -m picture.png -m picture.npz -m picture.js
 holds 'a PNG file says what it shows' grep -aq 'picture.max of blocks of 3 queries' picture.png
 run --meters picture:side=4 -m again.png --view max:threshold=2
 holds 'a picture has the same bytes each time' cmp picture.png again.png
+run --source-q q.safetensors --meters similarity -m same.json
+holds 'a map is like itself' sh -c 'tr -d " \\n" <same.json | grep -qF "\"similarity.cosine\":{\"dtype\":\"f32\",\"axes\":\"BH\",\"shape\":\"[2,3]\",\"value\":[[1.0,1.0,1.0],[1.0,1.0,1.0]]"'
 holds 'a list of meters' sh -c '"$0" --meters help | grep -q "^entropy - "' "$attend"
 
 # Numbers.
@@ -259,6 +261,8 @@ refuses 'nosuch/' $good -o out/o.npy --lse nosuch/lse.npy
 mkdir folder.npy
 refuses 'there is no meter' $good --meters entropy,x -m out/m.json
 refuses 'names none' $good -o out/o.npy -m out/m.json
+refuses 'it needs the queries of the call to compare with' $good --meters similarity -m out/m.json
+refuses '--source-q needs --plan' $good --source-q q.safetensors --meters entropy -m out/m.json
 refuses 'a picture was expected among' $good --meters entropy -m out/m.png
 for view in least mean:root mean:log=x mean:clip=2 max:linear=1; do
     refuses '--view: ' $good --meters picture -m out/m.png --view $view

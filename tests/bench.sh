@@ -146,6 +146,11 @@ bench_meters() {
     [ -z "${BENCH_VIDEO-}" ] ||
         peak_row 'meters, N = 44776' '1024 MiB' "$programs/bench_meter" 28 30 53 256 128 \
             column,energy,entropy,first-frame,ladder,lse,max,segments,sink,text0,text-tokens,topk
+    [ -z "${BENCH_VIDEO-}" ] ||
+        peak_row 'places, N = 44776' '1024 MiB' "$programs/bench_meter" 28 30 53 256 128 \
+            frames,offset,diagonal,stripe,picture
+    [ -z "${BENCH_VIDEO-}" ] ||
+        peak_row 'quantile, N = 44776' '1024 MiB' "$programs/bench_meter" 28 30 53 256 128 quantile
 }
 
 echo "machine   $(machine), $(getconf _NPROCESSORS_ONLN) processors, 2 threads used"

@@ -41,6 +41,8 @@ static void time_meters(vdit_run *run, const vdit_attention *call, const vdit_to
 
     vdit_meter_request_init(&request, meters);
     request.tokens = *tokens;
+    request.other_q = call->k; /* any other call of this shape */
+    request.other_k = call->q;
     vdit_meter_run(run, call, &request, &results);
     bench_require(run);
     start = bench_seconds() - start;

@@ -273,6 +273,11 @@ check_PROGRAMS += %D%/test_meter_place
 %C%_test_meter_place_LDFLAGS = -Wl,--wrap=vdit_stream_bound
 %C%_test_meter_place_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_meter_similarity
+%C%_test_meter_similarity_SOURCES = %D%/test_meter_similarity.c $(METER) $(SCENE)
+%C%_test_meter_similarity_LDFLAGS = -Wl,--wrap=vdit_stream_bound
+%C%_test_meter_similarity_LDADD = $(ORACLE_LIBS)
+
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
 
 check_PROGRAMS += %D%/test_op_linear

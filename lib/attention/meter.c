@@ -332,7 +332,8 @@ vdit_status vdit_meter_run(vdit_run *run, const vdit_attention *call,
                            const vdit_meter_request *request, vdit_meter_results *results)
 {
     size_t begin = vdit_run_mark(run), mark;
-    vdit_meter_engine engine = {.run = run, .call = call};
+    vdit_meter_engine engine = {
+        .run = run, .call = call, .other_q = request->other_q, .other_k = request->other_k};
     vdit_meter_results made = {0, NULL};
 
     if (vdit_attention_check(run, call) != VDIT_OK)

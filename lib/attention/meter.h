@@ -30,8 +30,9 @@ typedef struct vdit_meter_head {
 typedef struct vdit_meter_engine {
     vdit_run *run;
     const vdit_attention *call;
-    vdit_layout layout;  /* what the tokens are; frames 0: not declared */
-    size_t b, h;         /* the head that is measured now, */
+    const vdit_tensor *other_q, *other_k; /* the request's */
+    vdit_layout layout;                   /* what the tokens are; frames 0: not declared */
+    size_t b, h;                          /* the head that is measured now, */
     vdit_meter_head one; /* as a call of its own: what it needs of an edit is in place, */
     vdit_head head;      /* and made ready, its b and h being 0 */
     vdit_walk *walks;    /* [threads] */
@@ -124,6 +125,9 @@ double vdit_meter_mean(const vdit_meter *meter, size_t n, unsigned queries,
 
 /* Returns: sum / over, snapped (doc/numerics.md, 5.5) and rounded once to dtype. In: over not 0. */
 double vdit_meter_ratio(const vdit_acc *sum, const vdit_acc *over, vdit_dtype dtype);
+
+/* Returns: the square root of x > 0, rounded once to f32. */
+double vdit_meter_root(const vdit_mp *x);
 
 /* Returns: 1 if lane of the walk's block is a plain row: only those have entries to look at. */
 int vdit_meter_has(const vdit_meter_engine *engine, const vdit_walk *walk, size_t lane);

@@ -20,6 +20,7 @@ extern const vdit_meter_kind vdit_meter_quantile;
 extern const vdit_meter_kind vdit_meter_rectangle;
 extern const vdit_meter_kind vdit_meter_rows;
 extern const vdit_meter_kind vdit_meter_segments;
+extern const vdit_meter_kind vdit_meter_similarity;
 extern const vdit_meter_kind vdit_meter_sink;
 extern const vdit_meter_kind vdit_meter_stripe;
 extern const vdit_meter_kind vdit_meter_text0;

@@ -142,22 +142,12 @@ static void end_quantile(vdit_meter *meter)
 /* Returns: the square root of sum / over (both positive), rounded once to f32. */
 static double root_ratio(const vdit_acc *sum, const vdit_acc *over)
 {
-    vdit_mp value, edge;
-    double root, low, high, middle;
-    int side;
+    vdit_mp value, divisor;
 
     vdit_mp_from_acc(&value, sum);
-    vdit_mp_from_acc(&edge, over);
-    vdit_mp_div(&value, &value, &edge);
-    root = sqrt(vdit_mp_round(&value, VDIT_F64));
-    low = vdit_round_f64(VDIT_F32, root * (1 - 0x1p-40));
-    high = vdit_round_f64(VDIT_F32, root * (1 + 0x1p-40));
-    if (low == high)
-        return low;
-    middle = low / 2 + high / 2; /* 25 bits, its square 50: exact */
-    vdit_mp_from_f64(&edge, middle * middle);
-    side = vdit_mp_compare(&value, &edge);
-    return side < 0 ? low : side > 0 ? high : vdit_round_f64(VDIT_F32, middle);
+    vdit_mp_from_acc(&divisor, over);
+    vdit_mp_div(&value, &value, &divisor);
+    return vdit_meter_root(&value);
 }
 
 /* What a curve is made with: the dense output, and what one k gives. */

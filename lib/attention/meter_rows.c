@@ -85,6 +85,22 @@ double vdit_meter_ratio(const vdit_acc *sum, const vdit_acc *over, vdit_dtype dt
     return vdit_mp_round(&value, dtype);
 }
 
+double vdit_meter_root(const vdit_mp *x)
+{
+    double root = sqrt(vdit_mp_round(x, VDIT_F64));
+    double low = vdit_round_f64(VDIT_F32, root * (1 - 0x1p-40));
+    double high = vdit_round_f64(VDIT_F32, root * (1 + 0x1p-40));
+    double middle = low / 2 + high / 2; /* 25 bits, its square 50: exact */
+    vdit_mp edge;
+    int side;
+
+    if (low == high)
+        return low;
+    vdit_mp_from_f64(&edge, middle * middle);
+    side = vdit_mp_compare(x, &edge);
+    return side < 0 ? low : side > 0 ? high : vdit_round_f64(VDIT_F32, middle);
+}
+
 double vdit_meter_mean(const vdit_meter *meter, size_t n, unsigned queries,
                        const unsigned char *skip, size_t *count)
 {

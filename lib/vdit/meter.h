@@ -57,6 +57,7 @@ typedef struct vdit_meter_request {
     size_t size;        /* of this struct, set by init */
     const char *meters; /* names with options: "entropy,topk:k=4:every=64,ladder:queries=all" */
     vdit_tokens tokens; /* what the tokens are; all 0: not declared, each counts as video */
+    const vdit_tensor *other_q, *other_k; /* NULL, or the call that similarity compares with */
 } vdit_meter_request;
 
 /* One tensor of the answer. */
