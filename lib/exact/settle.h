@@ -79,7 +79,7 @@ VDIT_INLINE void vdit_settle_many(size_t n, double *restrict rounded, vdit_dtype
                  (fabs(below.value) < limit) & (fabs(above.value) < limit);
         below.bits = (below.bits + half + (below.bits >> drop & 1)) >> drop << drop;
         above.bits = (above.bits + half + (above.bits >> drop & 1)) >> drop << drop;
-        rounded[i] = normal & (below.bits == above.bits) ? below.value : (double)NAN;
+        rounded[i] = (normal & (below.bits == above.bits)) ? below.value : (double)NAN;
     }
 }
 
