@@ -76,6 +76,7 @@ typedef struct attend_job {
 /* What the call will take. */
 typedef struct attend_estimate {
     vdit_attention_cost cost;
+    double meters;  /* how many plain calls the meters are */
     double bytes;   /* peak memory: inputs, outputs and what the backend needs */
     double seconds; /* negative: not known */
 } attend_estimate;
@@ -148,6 +149,9 @@ void attend_meters_list(void);
 
 /* Refuses at the start what is known to fail at the end. */
 void attend_meters_check(const attend_job *job);
+
+/* Adds to expected what the meters take; refuses a request that cannot be met. */
+void attend_meters_cost(attend_estimate *expected, const attend_job *job);
 
 /* Reads the meters of the call. */
 void attend_meters_run(attend_job *job);

@@ -19,6 +19,9 @@ void attend_cost(attend_estimate *expected, const attend_job *job)
     vdit_attention_estimate(&expected->cost, job->run, &job->call);
     expected->bytes = expected->cost.bytes + attend_outputs_bytes(job) + tensor_bytes(&job->q) +
                       tensor_bytes(&job->k) + tensor_bytes(&job->v);
+    expected->meters = 0;
+    if (job->set->meters != NULL)
+        attend_meters_cost(expected, job);
     expected->seconds = -1;
 }
 
@@ -101,6 +104,6 @@ void attend_try(attend_estimate *expected, attend_job *job)
         /* On a busy machine the first trial may be the slower one. */
         per_row = (both > 1.25 * per_head ? both - per_head : both / 5) / (double)(many - few);
     }
-    expected->seconds =
-        attend_plan_passes(job) * heads * (per_head + per_row * (double)(all - few));
+    expected->seconds = (attend_plan_passes(job) + expected->meters) * heads *
+                        (per_head + per_row * (double)(all - few));
 }

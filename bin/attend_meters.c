@@ -73,7 +73,8 @@ void attend_meters_check(const attend_job *job)
     }
 }
 
-void attend_meters_run(attend_job *job)
+/* What is asked for. */
+static vdit_meter_request request_of(const attend_job *job)
 {
     vdit_meter_request request;
 
@@ -83,6 +84,26 @@ void attend_meters_run(attend_job *job)
         request.other_q = job->set->source[0] != NULL ? &job->source[0] : &job->q;
         request.other_k = job->set->source[1] != NULL ? &job->source[1] : &job->k;
     }
+    return request;
+}
+
+void attend_meters_cost(attend_estimate *expected, const attend_job *job)
+{
+    vdit_meter_request request = request_of(job);
+    vdit_attention_cost cost;
+
+    vdit_meter_estimate(&cost, job->run, &job->call, &request);
+    program_check(job->run);
+    expected->meters = cost.flops / (expected->cost.flops + 1);
+    expected->cost.flops += cost.flops;
+    expected->cost.entries += cost.entries;
+    expected->bytes += cost.bytes;
+}
+
+void attend_meters_run(attend_job *job)
+{
+    vdit_meter_request request = request_of(job);
+
     vdit_meter_run(job->run, &job->call, &request, &job->measured);
     program_check(job->run);
 }

@@ -33,6 +33,7 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/meter_column_open.c \
 	%D%/attention/meter_energy.c \
 	%D%/attention/meter_entropy.c \
+	%D%/attention/meter_estimate.c \
 	%D%/attention/meter_frames.c \
 	%D%/attention/meter_head.c \
 	%D%/attention/meter_kinds.h \

@@ -260,6 +260,7 @@ refuses 'one tensor only' $good -o out/o.npy --lse out/o.npy
 refuses 'nosuch/' $good -o out/o.npy --lse nosuch/lse.npy
 mkdir folder.npy
 refuses 'there is no meter' $good --meters entropy,x -m out/m.json
+refuses 'option every' $good -o out/o.npy --meters rows:every=0 -m out/m.json
 refuses 'names none' $good -o out/o.npy -m out/m.json
 refuses 'it needs the queries of the call to compare with' $good --meters similarity -m out/m.json
 refuses '--source-q needs --plan' $good --source-q q.safetensors --meters entropy -m out/m.json

@@ -257,6 +257,10 @@ check_PROGRAMS += %D%/test_meter_keys
 %C%_test_meter_keys_SOURCES = %D%/test_meter_keys.c $(METER) $(SCENE)
 %C%_test_meter_keys_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_meter_memory
+%C%_test_meter_memory_SOURCES = %D%/test_meter_memory.c $(SCENE)
+%C%_test_meter_memory_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_meter_stages
 %C%_test_meter_stages_SOURCES = %D%/test_meter_stages.c $(METER) $(SCENE)
 %C%_test_meter_stages_LDFLAGS = -Wl,--wrap=vdit_stream_bound -Wl,--wrap=vdit_refine_bound \

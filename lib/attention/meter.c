@@ -304,12 +304,16 @@ static void list_results(vdit_meter_results *results, const vdit_meter_engine *e
     }
 }
 
-/* Everything that is known before a number is computed: the meters, their options, their outputs. */
-static vdit_status open_meters(vdit_meter_engine *engine, const vdit_meter_request *request)
+vdit_status vdit_meter_open(vdit_meter_engine *engine, vdit_run *run, const vdit_attention *call,
+                            const vdit_meter_request *request)
 {
-    const vdit_attention *call = engine->call;
-    vdit_run *run = engine->run;
-
+    memset(engine, 0, sizeof *engine);
+    engine->run = run;
+    engine->call = call;
+    engine->other_q = request->other_q;
+    engine->other_k = request->other_k;
+    engine->rows = call->rows != NULL ? call->rows->shape[0] : call->q->shape[2];
+    engine->heads = (double)call->q->shape[0] * (double)call->q->shape[1];
     if (vdit_layout_set(run, &engine->layout, &request->tokens, call->q->shape[2],
                         call->k->shape[2]) != VDIT_OK ||
         vdit_meter_check_edits(run, call) != VDIT_OK ||
@@ -322,8 +326,6 @@ static vdit_status open_meters(vdit_meter_engine *engine, const vdit_meter_reque
         check_needs(meter);
         if (vdit_run_status(run) == VDIT_OK && meter->kind->open != NULL)
             meter->kind->open(meter);
-        if (vdit_run_status(run) == VDIT_OK)
-            make_outputs(meter);
     }
     return vdit_run_status(run);
 }
@@ -332,15 +334,15 @@ vdit_status vdit_meter_run(vdit_run *run, const vdit_attention *call,
                            const vdit_meter_request *request, vdit_meter_results *results)
 {
     size_t begin = vdit_run_mark(run), mark;
-    vdit_meter_engine engine = {
-        .run = run, .call = call, .other_q = request->other_q, .other_k = request->other_k};
+    vdit_meter_engine engine;
     vdit_meter_results made = {0, NULL};
 
     if (vdit_attention_check(run, call) != VDIT_OK)
         return vdit_run_status(run);
-    engine.rows = call->rows != NULL ? call->rows->shape[0] : call->q->shape[2];
-    engine.heads = (double)call->q->shape[0] * (double)call->q->shape[1];
-    if (open_meters(&engine, request) == VDIT_OK)
+    vdit_meter_open(&engine, run, call, request);
+    for (size_t m = 0; m < engine.count && vdit_run_status(run) == VDIT_OK; m++)
+        make_outputs(&engine.meters[m]);
+    if (vdit_run_status(run) == VDIT_OK)
         list_results(&made, &engine);
     mark = vdit_run_mark(run);
     if (vdit_run_status(run) == VDIT_OK && engine.heads > 0 && make_engine(&engine) == VDIT_OK)

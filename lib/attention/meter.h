@@ -84,6 +84,13 @@ struct vdit_meter {
 extern const vdit_meter_kind *const vdit_meter_kinds[];
 
 /*
+ * Out: engine, with all that is known before a number is computed: layout, meters, their options and extents. In: a
+ * call that was checked. Returns: VDIT_OK or the failure.
+ */
+vdit_status vdit_meter_open(vdit_meter_engine *engine, vdit_run *run, const vdit_attention *call,
+                            const vdit_meter_request *request);
+
+/*
  * Reads "name:option=value:...,name..." into meters of the engine, their options and ids, in the run's memory.
  */
 vdit_status vdit_meter_parse(vdit_meter_engine *engine, const char *text);

@@ -84,6 +84,14 @@ VDIT_API void vdit_meter_request_init(vdit_meter_request *request, const char *m
 VDIT_API vdit_status vdit_meter_run(vdit_run *run, const vdit_attention *call,
                                     const vdit_meter_request *request, vdit_meter_results *results);
 
+/*
+ * Out: cost of that: the results' bytes are among cost->bytes. In: a call that was checked.
+ * Returns: VDIT_OK, or what vdit_meter_run would say of the request.
+ */
+VDIT_API vdit_status vdit_meter_estimate(vdit_attention_cost *cost, vdit_run *run,
+                                         const vdit_attention *call,
+                                         const vdit_meter_request *request);
+
 /* Returns: the tensor of that name ("entropy.row"), or NULL. */
 VDIT_API const vdit_tensor *vdit_meter_find(const vdit_meter_results *results, const char *name);
 
