@@ -70,6 +70,8 @@ static void memory_that_runs_out_is_an_error(void **state)
     scene s;
 
     scene_start(&s, *state, &shape, all_f32, &random);
+    request.other_q = &s.k; /* any other map */
+    request.other_k = &s.q;
     for (size_t at = 0; status != VDIT_OK; at++) {
         memory m = {0, at, 0};
 
