@@ -118,6 +118,7 @@ endif
 check_LTLIBRARIES += %D%/mutants.la
 %C%_mutants_la_SOURCES = \
 	%D%/mutants.h \
+	%D%/mutants_edits.c \
 	%D%/mutants_faults.c \
 	%D%/mutants_kernel.c \
 	%D%/mutants_plugin.c \
