@@ -109,6 +109,8 @@ typedef struct check_job {
     check_printer printer;
     int explains;              /* --explain */
     check_explained explained; /* the last case */
+    const char *picture;       /* --picture, or NULL */
+    double picture_z;          /* the largest z of a case that was drawn */
     const char *again;         /* the operands and options that choose backend and recipe */
     vdit_tally tally;
 } check_job;

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SHOWN 6 /* the worst parts of a profile that are printed */
+#define SHOWN   6    /* the worst parts of a profile that are printed */
+#define LINES   1024 /* of a picture */
+#define DECADES 4    /* from the largest z to white */
 
 /* Prints the worst parts along an axis, the worst first: "12: 340.5". */
 static void print_profile(const char *what, const double *rms, size_t count)
@@ -28,6 +30,23 @@ static void print_profile(const char *what, const double *rms, size_t count)
     printf("%s\n", n < count ? " ..." : "");
 }
 
+/* Writes the residual of the worst case so far: white where z is small, black where it is largest. */
+static void write_picture(check_job *j, const vdit_case_finding *f, const vdit_golden *golden,
+                          const vdit_tensor *sigma, const vdit_tensor *o)
+{
+    vdit_meta text = {"Title", f->name};
+    vdit_tensor residual, image;
+    double range[2];
+
+    if (j->picture == NULL || !(f->main.difference.z > j->picture_z))
+        return;
+    j->picture_z = f->main.difference.z;
+    if (vdit_case_residual(j->run, &residual, golden, sigma, o, LINES) == VDIT_OK &&
+        vdit_shade(j->run, &image, &residual, VDIT_SHADE_LOG, DECADES, range) == VDIT_OK)
+        vdit_png_write(j->run, j->picture, &image, &text, 1);
+    program_check(j->run);
+}
+
 void check_explain(check_job *j, check_explained *explained, const vdit_case_finding *f,
                    const vdit_golden *golden, const vdit_named *list, size_t count)
 {
@@ -48,6 +67,9 @@ void check_explain(check_job *j, check_explained *explained, const vdit_case_fin
              strcmp(list[i].name, "o") == 0 && axis <= VDIT_PROFILE_CHANNELS; axis++)
             vdit_case_profile(j->run, &explained->rms[axis], &explained->count[axis], golden, own,
                               &list[i].tensor, (vdit_profile_axis)axis);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].name, "o") == 0)
+            write_picture(j, f, golden, own, &list[i].tensor);
     explained->is_explained = vdit_run_status(j->run) == VDIT_OK;
 }
 

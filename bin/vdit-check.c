@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static struct {
-    const char *command, *backend, *plugin, *contract, *pattern, *waivers, *sigma;
+    const char *command, *backend, *plugin, *contract, *pattern, *waivers, *sigma, *picture;
     int is_json, threads, relations, explain;
 } options;
 
@@ -28,6 +28,8 @@ static const program_option option_table[] = {
      &options.pattern},
     {"explain", 'x', NULL, "say what a case that fails is consistent with", program_read_flag,
      &options.explain},
+    {"picture", 0, "FILE", "with --explain: the residual of the worst case, as a PNG image",
+     program_read_text, &options.picture},
     {"relations", 0, NULL, "try what must be true of a backend without a golden", program_read_flag,
      &options.relations},
     {"waivers", 0, "FILE", "expected failures: case, reason, expires", program_read_text,
@@ -297,6 +299,8 @@ static int check_usage(int count, char **operands)
 
     if (callees > 1)
         program_fail("--exec, --backend and --plugin exclude each other");
+    if (options.picture != NULL && !options.explain)
+        program_fail("--picture goes with --explain");
     if (options.relations && (options.backend == NULL) == (options.plugin == NULL))
         program_fail("--relations goes with --backend or --plugin");
     if (options.relations && count == 0)
@@ -389,6 +393,7 @@ int main(int argc, char **argv)
     } else {
         j.outputs = count == 2 ? operands[1] : NULL;
         j.explains = options.explain;
+        j.picture = options.picture;
         j.again = again_text(j.run, count, operands);
         judge_cases(&j, operands[0]);
     }

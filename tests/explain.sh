@@ -116,4 +116,9 @@ echo "$named of $covered causes named"
 grep -q 'consistent with' out && grep -q 'rms z by channel' out &&
     grep -q "again: vdit-check --explain --case $normal --plugin" out || status=1
 [ "$("$check" --explain --backend fast --case $normal quick 2>&1 | grep -c consistent)" = 0 ] || status=1
+"$check" --explain --picture r.png --threads 1 --plugin "$mutants:row-zero" --case $normal quick \
+    >out 2>&1
+if grep -q '^#define HAVE_LIBPNG' "$builddir/config.h"; then
+    [ "$(head -c 4 r.png | tail -c 3)" = PNG ] || status=1
+fi
 exit $status

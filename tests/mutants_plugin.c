@@ -47,8 +47,8 @@ static const mutant *mutant_at(size_t i)
 #define EIGHT(F, n) F(n##0) F(n##1) F(n##2) F(n##3) F(n##4) F(n##5) F(n##6) F(n##7)
 #define PART(F, n)                                                                                 \
     EIGHT(F, n##0)                                                                                 \
-    EIGHT(F, n##1) EIGHT(F, n##2) EIGHT(F, n##3) EIGHT(F, n##4) EIGHT(F, n##5) EIGHT(F, n##6)      \
-        EIGHT(F, n##7)
+    EIGHT(F, n##1)                                                                                 \
+    EIGHT(F, n##2) EIGHT(F, n##3) EIGHT(F, n##4) EIGHT(F, n##5) EIGHT(F, n##6) EIGHT(F, n##7)
 
 PART(SLOT, 0)
 PART(SLOT, 1)

@@ -80,3 +80,53 @@ vdit_status vdit_case_profile(vdit_run *run, double **rms, size_t *count, const 
     *count = p.count;
     return VDIT_OK;
 }
+
+/* Adds the row of x to its line of the picture, and the number of rows there. */
+static void add_line(float *line, double *const x[3], size_t n)
+{
+    for (size_t c = 0; c < n; c++) {
+        double e = x[1][c] - x[0][c];
+        int same = x[1][c] == x[0][c] || (isnan(x[1][c]) && isnan(x[0][c]));
+
+        if (!same)
+            line[c] += x[2][c] > 0 ? (float)(e / x[2][c] * (e / x[2][c])) : NAN;
+    }
+}
+
+vdit_status vdit_case_residual(vdit_run *run, vdit_tensor *picture, const vdit_golden *golden,
+                               const vdit_tensor *sigma, const vdit_tensor *o, size_t lines)
+{
+    const vdit_tensor *right = vdit_golden_find(golden, "o");
+    size_t rows, each, shape[2];
+    double *x[3];
+    vdit_call call;
+
+    sigma = sigma ? sigma : vdit_golden_find(golden, "o.sigma");
+    if (right == NULL || sigma == NULL || o->rank != 4 || lines == 0 ||
+        memcmp(o->shape, right->shape, 4 * sizeof(size_t)) != 0)
+        return vdit_run_fail(run, VDIT_ERR_SHAPE, "%s: no output to show", golden->name);
+    if (vdit_call_read(run, &call, golden) != VDIT_OK)
+        return vdit_run_status(run);
+    rows = call.batches * call.heads * call.row_count;
+    each = (rows + lines - 1) / lines;
+    each = each ? each : 1;
+    shape[0] = (rows + each - 1) / each;
+    shape[1] = call.value_width;
+    for (size_t i = 0; i < 3; i++)
+        x[i] = vdit_run_alloc(run, call.value_width, sizeof *x[i]);
+    if (vdit_tensor_new(run, picture, VDIT_F32, 2, shape) != VDIT_OK)
+        return vdit_run_status(run);
+    memset(picture->data, 0, shape[0] * shape[1] * sizeof(float));
+    for (size_t i = 0; i < rows; i++) {
+        size_t bh = i / call.row_count, r = i % call.row_count;
+        vdit_row_load(x[0], right, bh / call.heads, bh % call.heads, r);
+        vdit_row_load(x[1], o, bh / call.heads, bh % call.heads, r);
+        vdit_row_load(x[2], sigma, bh / call.heads, bh % call.heads, r);
+        add_line((float *)picture->data + i / each * shape[1], x, shape[1]);
+    }
+    for (size_t i = 0; i < shape[0] * shape[1]; i++) {
+        float *z = (float *)picture->data + i;
+        *z = sqrtf(*z / (float)each);
+    }
+    return VDIT_OK;
+}

@@ -49,4 +49,13 @@ VDIT_API vdit_status vdit_case_profile(vdit_run *run, double **rms, size_t *coun
                                        const vdit_golden *golden, const vdit_tensor *sigma,
                                        const vdit_tensor *o, vdit_profile_axis axis);
 
+/*
+ * A picture of the residual: z of each channel, rows of all heads below each other, so many to a line that
+ * there are at most `lines`; NaN where a NaN or an infinity stands on one side alone.
+ * Out: picture, f32 [lines or fewer, dv]. In: as above. Returns: as above.
+ */
+VDIT_API vdit_status vdit_case_residual(vdit_run *run, vdit_tensor *picture,
+                                        const vdit_golden *golden, const vdit_tensor *sigma,
+                                        const vdit_tensor *o, size_t lines);
+
 #endif
