@@ -14,12 +14,14 @@ recipesdir = $(pkgdatadir)/recipes
 dist_recipes_DATA = \
 	%D%/recipes/attention.json \
 	%D%/recipes/cross.json \
+	%D%/recipes/mutants.json \
 	%D%/recipes/quick.json \
 	%D%/recipes/video.json
 manifestsdir = $(pkgdatadir)/manifests
 dist_manifests_DATA = \
 	%D%/manifests/attention.json \
 	%D%/manifests/cross.json \
+	%D%/manifests/mutants.json \
 	%D%/manifests/quick.json \
 	%D%/manifests/video.json
 
