@@ -195,7 +195,11 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/manifest.h \
 	%D%/golden/manifest_write.c \
 	%D%/golden/needle.c \
+	%D%/golden/observed.c \
+	%D%/golden/observed.h \
 	%D%/golden/plain_rows.c \
+	%D%/golden/planned.c \
+	%D%/golden/planned.h \
 	%D%/golden/recipe.c \
 	%D%/golden/sides.c \
 	%D%/golden/sides.h \

@@ -91,6 +91,10 @@ check_PROGRAMS += %D%/test_golden_meaning
 %C%_test_golden_meaning_SOURCES = %D%/test_golden_meaning.c
 %C%_test_golden_meaning_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_golden_plan
+%C%_test_golden_plan_SOURCES = %D%/test_golden_plan.c $(FILE_SUPPORT)
+%C%_test_golden_plan_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_golden_recipe
 %C%_test_golden_recipe_SOURCES = %D%/test_golden_recipe.c $(FILE_SUPPORT)
 %C%_test_golden_recipe_LDADD = $(TEST_LIBS)

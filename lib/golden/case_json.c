@@ -5,13 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include "golden/case.h"
+#include "golden/planned.h"
 #include "golden/layout.h"
 
-#define BIT(op)   (1u << (op))
-#define ATTENTION BIT(VDIT_OP_ATTENTION)
-#define PRODUCTS  (BIT(VDIT_OP_LINEAR) | BIT(VDIT_OP_MATMUL))
-#define ELEMENTS  (BIT(VDIT_OP_EXP) | BIT(VDIT_OP_LOG))
-#define ALL       (ATTENTION | PRODUCTS | ELEMENTS)
+#define BIT(op)         (1u << (op))
+#define ATTENTION       BIT(VDIT_OP_ATTENTION)
+#define PRODUCTS        (BIT(VDIT_OP_LINEAR) | BIT(VDIT_OP_MATMUL))
+#define ELEMENTS        (BIT(VDIT_OP_EXP) | BIT(VDIT_OP_LOG))
+#define LIST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;=+-_ %"
+
+#define ALL (ATTENTION | PRODUCTS | ELEMENTS)
 
 typedef struct reader {
     vdit_run *run;
@@ -134,6 +137,31 @@ static vdit_status read_text_first(reader *r, json_t *value)
     return json_is_boolean(value) ? VDIT_OK : expected(r, "true or false");
 }
 
+/* Out: text, in the run's memory. */
+static vdit_status read_text(reader *r, const char **text, json_t *value)
+{
+    if (!json_is_string(value) || json_string_length(value) == 0)
+        return expected(r, "a text");
+    *text = vdit_text_copy(r->run, json_string_value(value));
+    return vdit_run_status(r->run);
+}
+
+static vdit_status read_plan(reader *r, json_t *value)
+{
+    if (read_text(r, &r->c->plan, value) != VDIT_OK)
+        return vdit_run_status(r->run);
+    return vdit_planned_check(r->run, r->c->plan, r->where);
+}
+
+static vdit_status read_meters(reader *r, json_t *value)
+{
+    if (read_text(r, &r->c->meters, value) != VDIT_OK)
+        return vdit_run_status(r->run);
+    if (r->c->meters[strspn(r->c->meters, LIST_CHARACTERS)] != '\0' || strlen(r->c->meters) > 400)
+        return expected(r, "a list of meters, up to 400 characters");
+    return VDIT_OK;
+}
+
 static vdit_status read_rows(reader *r, json_t *value)
 {
     json_t *every = json_object_get(value, "every"), *count = json_object_get(value, "count");
@@ -198,6 +226,8 @@ static const key keys[] = {
     {"video", ATTENTION, 0, read_video, 0},
     {"text", ATTENTION, 0, NULL, offsetof(vdit_case, tokens.text)},
     {"text_first", ATTENTION, 0, read_text_first, 0},
+    {"plan", ATTENTION, 0, read_plan, 0},
+    {"meters", ATTENTION, 0, read_meters, 0},
     {"mask", ATTENTION, 0, read_mask, 0},
     {"window", ATTENTION, 0, NULL, offsetof(vdit_case, window)},
     {"key_length", ATTENTION, 0, read_key_length, 0},
@@ -276,6 +306,10 @@ static void write_attention(vdit_text *text, const vdit_case *c)
                         c->tokens.width);
     if (c->tokens.text_first)
         vdit_text_print(text, ", \"text_first\": true");
+    if (c->plan != NULL)
+        vdit_text_print(text, ", \"plan\": \"%s\"", c->plan);
+    if (c->meters != NULL)
+        vdit_text_print(text, ", \"meters\": \"%s\"", c->meters);
     if (c->mask != VDIT_MASK_NONE)
         vdit_text_print(text, ", \"mask\": \"%s\"", masks[c->mask]);
     if (c->row_every != 0)

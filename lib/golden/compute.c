@@ -3,6 +3,8 @@
 #include "backend/known.h"
 #include "golden/bound.h"
 #include "golden/layout.h"
+#include "golden/observed.h"
+#include "golden/planned.h"
 
 /* The names of the main output and of its sigma. */
 static const struct {
@@ -12,17 +14,6 @@ static const struct {
     [VDIT_OP_MATMUL] = {"c", "c.sigma"},    [VDIT_OP_EXP] = {"y", "y.sigma"},
     [VDIT_OP_LOG] = {"y", "y.sigma"},
 };
-
-/* Out: a, the call that the golden's inputs make, without outputs. */
-static void set_attention(vdit_attention *a, const vdit_golden *golden)
-{
-    vdit_attention_init(a, &golden->inputs[0].tensor, &golden->inputs[1].tensor,
-                        &golden->inputs[2].tensor);
-    a->scale = golden->scale;
-    a->mask = vdit_golden_find(golden, "mask");
-    a->key_length = vdit_golden_find(golden, "key_length");
-    a->rows = vdit_golden_find(golden, "rows");
-}
 
 /* Out: shape [B,H,R,dv] of the attention's output. */
 static void output_shape(size_t shape[4], const vdit_attention *a)
@@ -46,12 +37,15 @@ static vdit_status apply_attention(vdit_run *run, vdit_named *outputs, size_t *c
                                    const vdit_contract *contract)
 {
     vdit_tensor o, lse, sigma;
+    vdit_observed observed;
     vdit_attention a;
     size_t shape[4];
 
-    set_attention(&a, golden);
+    if (vdit_planned_call(run, &a, golden) != VDIT_OK)
+        return vdit_run_status(run);
     output_shape(shape, &a);
-    if (vdit_layout_new_output(run, &o, a.q->dtype, shape, golden->axes) != VDIT_OK ||
+    if (vdit_observed_prepare(run, &observed, &a) != VDIT_OK ||
+        vdit_layout_new_output(run, &o, a.q->dtype, shape, golden->axes) != VDIT_OK ||
         vdit_tensor_new(run, &lse, VDIT_F32, 3, shape) != VDIT_OK ||
         (contract && vdit_tensor_new(run, &sigma, VDIT_BF16, 4, shape) != VDIT_OK))
         return vdit_run_status(run);
@@ -70,7 +64,10 @@ static vdit_status apply_attention(vdit_run *run, vdit_named *outputs, size_t *c
     *count = 2;
     if (contract != NULL)
         outputs[(*count)++] = (vdit_named){"o.sigma", sigma};
-    return VDIT_OK;
+    vdit_observed_add(outputs, count, &observed);
+    if (golden->meters != NULL)
+        vdit_observed_meter(run, outputs, count, golden, &a);
+    return vdit_run_status(run);
 }
 
 /* Out: y, the main output of a plain operator. */
@@ -166,7 +163,8 @@ vdit_status vdit_golden_sigma(vdit_run *run, vdit_tensor *sigma, const vdit_gold
             return vdit_run_status(run);
         return plain_sigma(run, sigma, golden, &y, contract);
     }
-    set_attention(&a, golden);
+    if (vdit_planned_call(run, &a, golden) != VDIT_OK)
+        return vdit_run_status(run);
     output_shape(shape, &a);
     if (vdit_tensor_new(run, sigma, VDIT_BF16, 4, shape) != VDIT_OK)
         return vdit_run_status(run);

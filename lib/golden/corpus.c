@@ -117,7 +117,10 @@ vdit_status vdit_golden_open(vdit_run *run, vdit_golden *golden, const char *dir
                         .op = c->params.op,
                         .contract = c->params.contract,
                         .scale = c->params.scale,
-                        .axes = c->params.axes};
+                        .axes = c->params.axes,
+                        .tokens = c->params.tokens,
+                        .plan = c->params.plan,
+                        .meters = c->params.meters};
     char *in = vdit_path_join(run, directory, c->in);
     char *out = vdit_path_join(run, directory, c->out);
 

@@ -1,5 +1,6 @@
 /* generate.c - the input tensors of a case. */
 #include "golden/case.h"
+#include "golden/planned.h"
 #include "golden/layout.h"
 #include "golden/maker.h"
 #include "golden/sides.h"
@@ -60,8 +61,14 @@ static vdit_status add_sides(vdit_run *run, vdit_golden *golden, const vdit_case
 
 vdit_status vdit_golden_generate(vdit_run *run, vdit_golden *golden, const vdit_case *c)
 {
-    vdit_golden made = {
-        .name = c->name, .op = c->op, .contract = c->contract, .scale = c->scale, .axes = c->axes};
+    vdit_golden made = {.name = c->name,
+                        .op = c->op,
+                        .contract = c->contract,
+                        .scale = c->scale,
+                        .axes = c->axes,
+                        .tokens = c->tokens,
+                        .plan = c->plan,
+                        .meters = c->meters};
     vdit_tensor t[VDIT_MAKER_TENSORS], rows = {0};
     vdit_maker m;
 
@@ -73,7 +80,9 @@ vdit_status vdit_golden_generate(vdit_run *run, vdit_golden *golden, const vdit_
     for (int i = 0; i < m.tensors; i++)
         if (vdit_maker_fill(run, &t[i], &m, i) == VDIT_OK)
             add_input(run, &made, names[c->op][i], &t[i]);
-    if (add_sides(run, &made, c, &rows) == VDIT_OK)
+    if (add_sides(run, &made, c, &rows) == VDIT_OK && c->plan != NULL)
+        vdit_planned_add(run, &made, c);
+    if (vdit_run_status(run) == VDIT_OK)
         *golden = made;
     return vdit_run_status(run);
 }

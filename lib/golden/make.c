@@ -67,6 +67,22 @@ static int same_inputs(const vdit_manifest_case *old, const vdit_manifest_case *
     return 1;
 }
 
+static int same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Returns: 1 if what the inputs do not show is the same. */
+static int same_call(const vdit_case *a, const vdit_case *b)
+{
+    const vdit_tokens *s = &a->tokens, *t = &b->tokens;
+
+    return a->op == b->op && a->contract == b->contract && a->axes == b->axes &&
+           a->scale == b->scale && same_text(a->plan, b->plan) && same_text(a->meters, b->meters) &&
+           s->frames == t->frames && s->height == t->height && s->width == t->width &&
+           s->text == t->text && s->text_first == t->text_first;
+}
+
 /* Returns: 1 if the earlier case is what this one would become; entry has the sums of the inputs. */
 static int can_keep(making *m, const vdit_manifest_case *old, const vdit_manifest_case *entry)
 {
@@ -74,10 +90,8 @@ static int can_keep(making *m, const vdit_manifest_case *old, const vdit_manifes
     int holds;
 
     if (old == NULL || strcmp(m->old.library, PACKAGE_VERSION) != 0 ||
-        old->params.op != entry->params.op || old->params.contract != entry->params.contract ||
-        old->params.axes != entry->params.axes || !(old->params.scale == entry->params.scale) ||
-        strcmp(old->in, entry->in) != 0 || strcmp(old->out, entry->out) != 0 ||
-        !same_inputs(old, entry))
+        !same_call(&old->params, &entry->params) || strcmp(old->in, entry->in) != 0 ||
+        strcmp(old->out, entry->out) != 0 || !same_inputs(old, entry))
         return 0;
     if (vdit_golden_open(m->run, &golden, m->directory, old) != VDIT_OK) {
         vdit_corpus_forgive(m->run);

@@ -15,8 +15,13 @@
 
 /* Tensor numbers of streams that are not a tensor's own elements. */
 enum {
-    VDIT_DRAW_MASK = 3,  /* attend or not, or the number to add */
-    VDIT_DRAW_HIDE = 4,  /* float masks: which entries are -inf */
+    VDIT_DRAW_MASK = 3,    /* attend or not, or the number to add */
+    VDIT_DRAW_HIDE = 4,    /* float masks: which entries are -inf */
+    VDIT_DRAW_ENTRIES = 5, /* plans: each of the tensors that they may name */
+    VDIT_DRAW_KEYS = 6,
+    VDIT_DRAW_TILES = 7,
+    VDIT_DRAW_WEIGHT = 8,
+    VDIT_DRAW_MAP = 9,
     VDIT_DRAW_ROWS = 16, /* + tensor number: one draw per row */
     VDIT_DRAW_HEADS = 32 /* + tensor number: one draw per head */
 };

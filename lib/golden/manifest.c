@@ -56,9 +56,12 @@ static vdit_status read_tensor(vdit_run *run, vdit_manifest_tensor *t, const cha
     const char *sum = json_string_value(json_object_get(object, "sha256"));
 
     memset(t, 0, sizeof *t);
-    t->name = vdit_text_copy(run, name);
-    if (t->name == NULL)
-        return vdit_run_status(run);
+    if (!vdit_name_is_safe(name) || strlen(name) >= sizeof t->name)
+        return vdit_run_fail(run, VDIT_ERR_FORMAT,
+                             "%s: tensor \"%.80s\": expected a name of up to %zu letters, digits, "
+                             "'.', '_' or '-'",
+                             where, name, sizeof t->name - 1);
+    strcpy(t->name, name);
     if (file == NULL || (strcmp(file, "in") != 0 && strcmp(file, "out") != 0))
         return vdit_run_fail(run, VDIT_ERR_FORMAT,
                              "%s: tensor \"%s\": \"file\": expected in or out", where, name);

@@ -33,7 +33,7 @@ void vdit_manifest_add(vdit_manifest_case *entry, const vdit_golden *golden, int
     for (size_t i = 0; i < count; i++) {
         vdit_manifest_tensor *t = &entry->tensors[entry->tensor_count++];
         memset(t, 0, sizeof *t);
-        t->name = list[i].name;
+        snprintf(t->name, sizeof t->name, "%s", list[i].name);
         t->is_output = outputs;
         t->dtype = list[i].tensor.dtype;
         t->rank = list[i].tensor.rank;

@@ -21,11 +21,12 @@
 #include <vdit/file.h>
 
 typedef enum vdit_operator {
-    VDIT_OP_ATTENTION, /* q, k, v [, mask, key_length, rows] -> o, lse, o.sigma */
-    VDIT_OP_LINEAR,    /* x, w [, b] -> y, y.sigma */
-    VDIT_OP_MATMUL,    /* a, b -> c, c.sigma */
-    VDIT_OP_EXP,       /* x -> y, y.sigma */
-    VDIT_OP_LOG        /* x -> y, y.sigma */
+    VDIT_OP_ATTENTION, /* q, k, v [, mask, key_length, rows, those of a plan] -> o, lse, o.sigma [, reports,
+                          meters]: vdit-corpus(5) */
+    VDIT_OP_LINEAR, /* x, w [, b] -> y, y.sigma */
+    VDIT_OP_MATMUL, /* a, b -> c, c.sigma */
+    VDIT_OP_EXP,    /* x -> y, y.sigma */
+    VDIT_OP_LOG     /* x -> y, y.sigma */
 } vdit_operator;
 
 #define VDIT_OPERATOR_COUNT 5
@@ -100,6 +101,8 @@ typedef struct vdit_case {
     double scale;       /* attention */
     vdit_axes axes;     /* attention */
     vdit_tokens tokens; /* attention: what the tokens are; all 0 if nothing is said */
+    const char *plan;   /* attention: NULL, or a plan whose files are tensors of the case */
+    const char *meters; /* attention: NULL, or a list of meters */
     vdit_mask_kind mask;
     size_t window;             /* VDIT_MASK_WINDOW: keys on each side */
     const int64_t *key_length; /* NULL or [B] */
@@ -135,16 +138,18 @@ VDIT_API void vdit_case_estimate(vdit_case_cost *cost, const vdit_case *c);
 /* Returns: R, the number of query rows that the case computes: Nq without a row rule. */
 VDIT_API size_t vdit_case_rows(const vdit_case *c);
 
-#define VDIT_GOLDEN_INPUTS  6
-#define VDIT_GOLDEN_OUTPUTS 3
+#define VDIT_GOLDEN_INPUTS  16
+#define VDIT_GOLDEN_OUTPUTS 96
 
 /* The tensors of one case, generated or read from a corpus. */
 typedef struct vdit_golden {
     const char *name;
     vdit_operator op;
     const vdit_contract *contract;
-    double scale;   /* attention */
-    vdit_axes axes; /* attention: how the files have it; the tensors below are [B,H,N,width] */
+    double scale;       /* attention */
+    vdit_axes axes;     /* attention: how the files have it; the tensors below are [B,H,N,width] */
+    vdit_tokens tokens; /* attention */
+    const char *plan, *meters; /* attention, or NULL */
     size_t input_count, output_count;
     vdit_named inputs[VDIT_GOLDEN_INPUTS];   /* in the order of vdit_operator's comments */
     vdit_named outputs[VDIT_GOLDEN_OUTPUTS]; /* the same */
@@ -176,7 +181,8 @@ VDIT_API vdit_status vdit_golden_compute(vdit_run *run, vdit_golden *golden);
 /*
  * Lets any backend compute outputs from the golden's inputs. Output dtypes are those of the inputs;
  * an element that the backend does not write is a NaN.
- * Out: outputs, count: the main output, lse (attention), and, last, sigma if contract is not NULL.
+ * Out: outputs, count: the main output, lse (attention), sigma if contract is not NULL, then what the
+ * backend reports of the mask of the case's plan, and the case's meters, which are the library's.
  * In: golden, backend (an operator that it lacks falls back on the reference), contract.
  * Returns: VDIT_OK or the failure.
  */
@@ -208,7 +214,7 @@ VDIT_API vdit_status vdit_golden_write(vdit_run *run, const vdit_golden *golden,
 
 /* What a manifest says of one tensor. */
 typedef struct vdit_manifest_tensor {
-    const char *name;
+    char name[64];
     int is_output; /* 0: in CASE.in.safetensors; 1: in CASE.out.safetensors */
     vdit_dtype dtype;
     int rank;
