@@ -157,12 +157,15 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/case.c \
 	%D%/golden/case.h \
 	%D%/golden/case_json.c \
+	%D%/golden/choice.h \
 	%D%/golden/compute.c \
 	%D%/golden/contract.c \
 	%D%/golden/corpus.c \
 	%D%/golden/corpus.h \
 	%D%/golden/draw.c \
 	%D%/golden/draw.h \
+	%D%/golden/evidence.c \
+	%D%/golden/evidence.h \
 	%D%/golden/explain.c \
 	%D%/golden/explain.h \
 	%D%/golden/explain_faults.c \
@@ -183,8 +186,11 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/judge_call.c \
 	%D%/golden/judge_case.c \
 	%D%/golden/judge_grade.c \
+	%D%/golden/judge_choice.c \
+	%D%/golden/judge_decision.c \
 	%D%/golden/judge_guess.c \
 	%D%/golden/judge_measure.c \
+	%D%/golden/judge_observed.c \
 	%D%/golden/judge_ratio.c \
 	%D%/golden/layout.c \
 	%D%/golden/layout.h \

@@ -99,6 +99,10 @@ check_PROGRAMS += %D%/test_golden_recipe
 %C%_test_golden_recipe_SOURCES = %D%/test_golden_recipe.c $(FILE_SUPPORT)
 %C%_test_golden_recipe_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_judge_decision
+%C%_test_judge_decision_SOURCES = %D%/test_judge_decision.c
+%C%_test_judge_decision_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_grade %D%/test_judge_kernels
 %C%_test_judge_SOURCES = %D%/test_judge.c
 %C%_test_judge_LDADD = $(TEST_LIBS)

@@ -5,6 +5,27 @@
 #include <math.h>
 #include <string.h>
 #include "golden/judge.h"
+#include "golden/planned.h"
+
+/* Operands of the source call, and the largest scale: the errors of logits grow with it. */
+static void read_edits(vdit_call *c, const vdit_attention *a)
+{
+    double scale = fabs(c->scale);
+
+    for (size_t h = 0; h < a->q->shape[1]; h++) {
+        const vdit_edit *e = a->edits[h];
+        if (e == NULL)
+            continue;
+        if (e->transfer & VDIT_FROM_Q)
+            c->q = e->source_q;
+        if (e->transfer & VDIT_FROM_K)
+            c->k = e->source_k;
+        if (e->transfer & VDIT_FROM_V)
+            c->v = e->source_v;
+        if (e->temperature > 0 && scale / e->temperature > fabs(c->scale))
+            c->scale = scale / e->temperature;
+    }
+}
 
 vdit_status vdit_call_read(vdit_run *run, vdit_call *call, const vdit_golden *golden)
 {
@@ -26,6 +47,10 @@ vdit_status vdit_call_read(vdit_run *run, vdit_call *call, const vdit_golden *go
     a.scale = c.scale;
     if (vdit_attention_check(run, &a) != VDIT_OK)
         return vdit_run_status(run);
+    if (vdit_planned_call(run, &a, golden) != VDIT_OK)
+        return vdit_run_status(run);
+    if (a.edits != NULL)
+        read_edits(&c, &a);
     c.batches = c.q->shape[0];
     c.heads = c.q->shape[1];
     c.row_count = c.rows ? c.rows->shape[0] : c.q->shape[2];

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "golden/judge.h"
+#include "golden/evidence.h"
 
 static const vdit_tensor *named_find(const vdit_named *list, size_t count, const char *name)
 {
@@ -138,9 +138,9 @@ static vdit_status try_mean(vdit_run *run, vdit_case_finding *f, const vdit_call
 
 /* What is judged of attention beside its output. */
 static vdit_status judge_attention(vdit_run *run, vdit_case_finding *f, const vdit_golden *golden,
-                                   const vdit_tensor *sigma, const vdit_named *actual, size_t count)
+                                   const vdit_tensor *o, const vdit_tensor *sigma,
+                                   const vdit_named *actual, size_t count)
 {
-    const vdit_tensor *o = vdit_golden_find(golden, "o");
     vdit_call call;
 
     if (vdit_call_read(run, &call, golden) != VDIT_OK ||
@@ -159,7 +159,7 @@ vdit_status vdit_case_ratio(vdit_run *run, vdit_case_finding *finding, const vdi
 
     if (golden->op != VDIT_OP_ATTENTION || !finding->main.measured)
         return vdit_run_status(run);
-    if (vdit_call_read(run, &call, golden) == VDIT_OK)
+    if (golden->plan == NULL && vdit_call_read(run, &call, golden) == VDIT_OK)
         vdit_call_ratio(run, &finding->ratio, &call, vdit_golden_find(golden, "o"),
                         named_find(actual, count, "o"));
     return vdit_run_status(run);
@@ -175,31 +175,107 @@ void vdit_case_refuse(vdit_case_finding *finding, const char *name, vdit_operato
     *finding = f;
 }
 
+/* What the main output is compared with: the golden's, or that of the entries which the backend kept. */
+typedef struct expectation {
+    vdit_tensor main, sigma;
+    int is_exact;
+    int has_evidence;
+    vdit_evidence evidence;
+    char reason[160]; /* why the backend's decisions are wrong; "" if they are not */
+} expectation;
+
+/* Of a golden whose mask decides by rank. */
+static vdit_status expect_decided(vdit_run *run, expectation *e, const vdit_golden *golden,
+                                  const vdit_contract *contract, const vdit_tensor *keep)
+{
+    vdit_tensor o, sigma;
+    size_t flips = 0;
+    int clear = 0;
+
+    if (keep == NULL) {
+        if (!e->is_exact &&
+            vdit_decision_widen(run, &sigma, &e->evidence, golden, &e->sigma) == VDIT_OK)
+            e->sigma = sigma;
+        return vdit_run_status(run);
+    }
+    if (vdit_decision_judge(run, &clear, &flips, e->reason, sizeof e->reason, &e->evidence, golden,
+                            keep) != VDIT_OK ||
+        clear || flips == 0 ||
+        vdit_decision_apply(run, &o, &sigma, golden, contract, keep) != VDIT_OK)
+        return vdit_run_status(run);
+    e->main = o;
+    e->sigma = sigma;
+    return VDIT_OK;
+}
+
+/* Out: e. In: golden, whose main output is own. */
+static vdit_status expect(vdit_run *run, expectation *e, const vdit_golden *golden,
+                          const vdit_tensor *own, const vdit_contract *contract,
+                          const vdit_named *actual, size_t count)
+{
+    const vdit_tensor *keep = vdit_golden_find(golden, "keep");
+    vdit_call call;
+
+    memset(e, 0, sizeof *e);
+    e->main = *own;
+    if (sigma_of(run, &e->sigma, &e->is_exact, golden, contract) != VDIT_OK ||
+        (keep == NULL && golden->plan == NULL && golden->meters == NULL))
+        return vdit_run_status(run);
+    e->has_evidence = 1;
+    if (vdit_call_read(run, &call, golden) != VDIT_OK ||
+        vdit_evidence_make(run, &e->evidence, golden, &call, contract) != VDIT_OK || keep == NULL)
+        return vdit_run_status(run);
+    return expect_decided(run, e, golden, contract, named_find(actual, count, "keep"));
+}
+
+/* Judges the main output as expected, and what answers without work would give. */
+static vdit_status judge_main(vdit_run *run, vdit_case_finding *f, const expectation *e,
+                              const vdit_golden *golden, const vdit_named *actual, size_t count)
+{
+    const char *name = main_name(golden->op);
+    const vdit_tensor *sigma = e->is_exact ? NULL : &e->sigma;
+
+    vdit_tensor_judge(run, &f->main, &e->main, named_find(actual, count, name), sigma);
+    f->verdict = f->main.verdict;
+    if (f->verdict != VDIT_HOLDS)
+        case_fail(f, name, &f->main);
+    if (f->verdict == VDIT_HOLDS)
+        try_zeros(run, f, &e->main, sigma);
+    if (golden->op == VDIT_OP_ATTENTION && vdit_run_status(run) == VDIT_OK)
+        judge_attention(run, f, golden, &e->main, sigma, actual, count);
+    return vdit_run_status(run);
+}
+
+/* What is wrong beside the main output. */
+static vdit_status judge_rest(vdit_run *run, vdit_case_finding *f, expectation *e,
+                              const vdit_golden *golden, const vdit_named *actual, size_t count)
+{
+    if (e->reason[0] == '\0')
+        vdit_observed_judge(run, &f->observed, e->reason, sizeof e->reason, &e->evidence, golden,
+                            f->contract, actual, count);
+    if (e->reason[0] != '\0' && f->verdict != VDIT_FAILS) {
+        f->verdict = VDIT_FAILS;
+        snprintf(f->reason, sizeof f->reason, "%s", e->reason);
+    }
+    return vdit_run_status(run);
+}
+
 vdit_status vdit_case_judge(vdit_run *run, vdit_case_finding *finding, const vdit_golden *golden,
                             const vdit_contract *contract, const vdit_named *actual, size_t count)
 {
     const char *name = main_name(golden->op);
-    const vdit_tensor *expected = vdit_golden_find(golden, name), *sigma;
+    const vdit_tensor *own = vdit_golden_find(golden, name);
     size_t mark = vdit_run_mark(run);
     vdit_case_finding f;
-    vdit_tensor memory;
-    int is_exact;
+    expectation e;
 
     vdit_case_refuse(&f, golden->name, golden->op, contract ? contract : golden->contract, "");
-    if (expected == NULL)
+    if (own == NULL)
         return vdit_run_fail(run, VDIT_ERR_FORMAT, "%s: the golden has no %s", golden->name, name);
-    f.rank = expected->rank;
-    if (sigma_of(run, &memory, &is_exact, golden, f.contract) == VDIT_OK) {
-        sigma = is_exact ? NULL : &memory;
-        vdit_tensor_judge(run, &f.main, expected, named_find(actual, count, name), sigma);
-        f.verdict = f.main.verdict;
-        if (f.verdict != VDIT_HOLDS)
-            case_fail(&f, name, &f.main);
-        if (f.verdict == VDIT_HOLDS)
-            try_zeros(run, &f, expected, sigma);
-        if (golden->op == VDIT_OP_ATTENTION && vdit_run_status(run) == VDIT_OK)
-            judge_attention(run, &f, golden, sigma, actual, count);
-    }
+    f.rank = own->rank;
+    if (expect(run, &e, golden, own, f.contract, actual, count) == VDIT_OK &&
+        judge_main(run, &f, &e, golden, actual, count) == VDIT_OK && e.has_evidence)
+        judge_rest(run, &f, &e, golden, actual, count);
     vdit_run_release(run, mark);
     if (vdit_run_status(run) == VDIT_OK)
         *finding = f;

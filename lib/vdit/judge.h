@@ -110,6 +110,7 @@ typedef struct vdit_case_finding {
     int rank;          /* of that tensor */
     int has_lse;
     vdit_finding lse;
+    size_t observed;      /* further tensors that were judged: of the mask of a plan, of meters */
     int64_t row, lse_row; /* attention: the query rows of the two worst elements */
     const char *trivial;  /* NULL, or the answer without work that is the right one here */
     double ratio;         /* by vdit_case_ratio; until then NaN: not known */
