@@ -15,6 +15,7 @@ dist_recipes_DATA = \
 	%D%/recipes/attention.json \
 	%D%/recipes/cross.json \
 	%D%/recipes/mutants.json \
+	%D%/recipes/offset.json \
 	%D%/recipes/quick.json \
 	%D%/recipes/video.json
 manifestsdir = $(pkgdatadir)/manifests
@@ -22,6 +23,7 @@ dist_manifests_DATA = \
 	%D%/manifests/attention.json \
 	%D%/manifests/cross.json \
 	%D%/manifests/mutants.json \
+	%D%/manifests/offset.json \
 	%D%/manifests/quick.json \
 	%D%/manifests/video.json
 

@@ -54,7 +54,7 @@ run 0 verify "$srcdir/data/quick"
 ok 'the shipped corpus of quick holds' $?
 cmp -s "$srcdir/data/quick/manifest.json" "$srcdir/data/manifests/quick.json"
 ok 'both manifests of quick are the same' $?
-for recipe in attention cross mutants quick video; do
+for recipe in attention cross mutants offset quick video; do
     run 0 list $recipe
     ok "the recipe $recipe is valid" $?
 done
