@@ -14,6 +14,8 @@ recipesdir = $(pkgdatadir)/recipes
 dist_recipes_DATA = \
 	%D%/recipes/attention.json \
 	%D%/recipes/cross.json \
+	%D%/recipes/edits.json \
+	%D%/recipes/meters.json \
 	%D%/recipes/mutants.json \
 	%D%/recipes/offset.json \
 	%D%/recipes/quick.json \
@@ -22,6 +24,8 @@ manifestsdir = $(pkgdatadir)/manifests
 dist_manifests_DATA = \
 	%D%/manifests/attention.json \
 	%D%/manifests/cross.json \
+	%D%/manifests/edits.json \
+	%D%/manifests/meters.json \
 	%D%/manifests/mutants.json \
 	%D%/manifests/offset.json \
 	%D%/manifests/quick.json \

@@ -52,9 +52,14 @@ run 0 verify quick
 ok 'the manifest of quick holds' $?
 run 0 verify "$srcdir/data/quick"
 ok 'the shipped corpus of quick holds' $?
+run 0 verify edits --case mask-head-video-bf16-212 --case mix-align-video-f32-106 \
+    --case cross-reweight-normal-f16-96x20 && says '3 cases hold'
+ok 'the manifest of edits holds, of three cases' $?
+run 0 verify meters --case sink-video-bf16-212 --case cross-normal-f32-96x20 && says '2 cases hold'
+ok 'the manifest of meters holds, of two cases' $?
 cmp -s "$srcdir/data/quick/manifest.json" "$srcdir/data/manifests/quick.json"
 ok 'both manifests of quick are the same' $?
-for recipe in attention cross mutants offset quick video; do
+for recipe in attention cross edits meters mutants offset quick video; do
     run 0 list $recipe
     ok "the recipe $recipe is valid" $?
 done
