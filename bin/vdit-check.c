@@ -266,9 +266,10 @@ static void judge_case(check_job *j, size_t i)
 /* The reference against itself would say nothing of the backend. */
 static int falls_back(check_job *j, size_t i)
 {
-    vdit_operator op = check_case_at(j, i)->op;
+    const vdit_case *c = check_case_at(j, i);
+    vdit_operator op = c->op;
 
-    if (j->backend == NULL || vdit_golden_offers(j->backend, op, 0))
+    if (j->backend == NULL || vdit_golden_offers(j->backend, op, c->plan != NULL))
         return 0;
     j->printer.fell_back_ops |= 1U << op;
     j->printer.fell_back++;
