@@ -24,10 +24,10 @@ size_t __real_vdit_rows_map(vdit_rows *rows, vdit_stream *stream);
 size_t __wrap_vdit_rows_map(vdit_rows *rows, vdit_stream *stream);
 void __real_vdit_sigma_run(vdit_sigma *sigma, vdit_stream *stream, vdit_rows *rows);
 void __wrap_vdit_sigma_run(vdit_sigma *sigma, vdit_stream *stream, vdit_rows *rows);
-size_t __real_vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list,
-                               size_t count);
-size_t __wrap_vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list,
-                               size_t count);
+size_t __real_vdit_refine_finish(vdit_refine *refine, vdit_rows *rows, const size_t *list,
+                                 size_t count);
+size_t __wrap_vdit_refine_finish(vdit_refine *refine, vdit_rows *rows, const size_t *list,
+                                 size_t count);
 void __real_vdit_last_load(vdit_last *last, size_t r);
 void __wrap_vdit_last_load(vdit_last *last, size_t r);
 int __real_vdit_settle(double *rounded, vdit_dtype dtype, double high, double low, double error);
@@ -119,10 +119,10 @@ void __wrap_vdit_sigma_run(vdit_sigma *sigma, vdit_stream *stream, vdit_rows *ro
                      VDIT_OPEN_SIGMA);
 }
 
-size_t __wrap_vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list,
-                               size_t count)
+size_t __wrap_vdit_refine_finish(vdit_refine *refine, vdit_rows *rows, const size_t *list,
+                                 size_t count)
 {
-    return forced.stage > 1 ? 0 : __real_vdit_refine_rows(refine, rows, list, count);
+    return forced.stage > 1 ? 0 : __real_vdit_refine_finish(refine, rows, list, count);
 }
 
 /* Its contract asks for a finite query. */

@@ -161,7 +161,7 @@ SCENE = $(ORACLE) %D%/attention_oracle.c %D%/attention_oracle.h %D%/attention_sc
 STAGES = %D%/attention_stages.c %D%/attention_stages.h
 STAGES_WRAP = -Wl,--wrap=vdit_kernel_f64_at -Wl,--wrap=vdit_kernel_f32_at \
 	-Wl,--wrap=vdit_rows_finish -Wl,--wrap=vdit_rows_map -Wl,--wrap=vdit_sigma_run \
-	-Wl,--wrap=vdit_refine_rows -Wl,--wrap=vdit_settle -Wl,--wrap=vdit_last_load
+	-Wl,--wrap=vdit_refine_finish -Wl,--wrap=vdit_settle -Wl,--wrap=vdit_last_load
 
 check_PROGRAMS += %D%/test_attention
 %C%_test_attention_SOURCES = %D%/test_attention.c $(SCENE)

@@ -169,6 +169,26 @@ static void threads_do_not_change_a_bit(void **state)
         }
 }
 
+/* Where keys are many, each thread sums some of them in stage 1; here for more rows than go at once. */
+static void threads_that_share_the_keys_do_not_change_a_bit(void **state)
+{
+    oracle_random random = oracle_random_start("threads_that_share_the_keys_do_not_change_a_bit");
+    const scene_shape shape = {1, 1, 230, 1100, 6, 3};
+    outputs first, again;
+    scene s;
+
+    scene_start(&s, *state, &shape, all_f32, &random);
+    first = run_again(&s, VDIT_F32, SCENE_O);
+    forced.stage = 1;
+    for (forced.kernel = 0; forced.kernel < stages_kernel_count(); forced.kernel++)
+        for (int threads = 1; threads <= 3; threads++) {
+            vdit_run_set_threads(*state, threads);
+            again = run_again(&s, VDIT_F32, SCENE_O);
+            if (!scene_equal(&first.o, &again.o))
+                fail_msg("kernel %zu, %d threads: other bits", forced.kernel, threads);
+        }
+}
+
 /* Fewer heads, rows or keys after them must not change what is computed of the rest. */
 static void rows_are_computed_alike_alone_and_together(void **state)
 {
@@ -233,10 +253,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
     const struct CMUnitTest tests[] = {
-        TEST(stages_agree_on_ordinary_numbers),  TEST(stages_agree_at_every_magnitude),
-        TEST(stages_agree_under_masks),          TEST(stages_agree_on_rising_maxima),
-        TEST(threads_do_not_change_a_bit),       TEST(rows_are_computed_alike_alone_and_together),
+        TEST(stages_agree_on_ordinary_numbers),
+        TEST(stages_agree_at_every_magnitude),
+        TEST(stages_agree_under_masks),
+        TEST(stages_agree_on_rising_maxima),
+        TEST(threads_do_not_change_a_bit),
+        TEST(rows_are_computed_alike_alone_and_together),
         TEST(counters_tell_which_stage_decided),
+        TEST(threads_that_share_the_keys_do_not_change_a_bit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

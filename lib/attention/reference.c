@@ -159,28 +159,63 @@ static vdit_status finish_head(job *work)
     return vdit_run_status(work->run);
 }
 
-/* Stage 1 of the head: rows with open outputs, gathered into panels. */
+/* Stage 1 of some rows with open outputs, for few keys: each thread has its rows. Returns: elements settled. */
+static size_t refine_by_rows(job *work, const size_t *list, size_t count)
+{
+    vdit_shares groups = vdit_shares_make(count, work->head.kernel->nr, (size_t)work->threads,
+                                          VDIT_REFINE_PANELS, 1);
+    size_t settled = 0;
+
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
+#endif
+    for (size_t i = 0; i < groups.count; i++) {
+        vdit_refine *refine = &work->workers[this_thread()].refine;
+        size_t first, rows = vdit_share_at(&groups, i, &first);
+
+        vdit_refine_sums(refine, &work->rows, list + first, rows);
+        settled += vdit_refine_finish(refine, &work->rows, list + first, rows);
+    }
+    return settled;
+}
+
+/* For many keys: each thread has its keys, because rows are few and come in panels. */
+static size_t refine_by_keys(job *work, const size_t *list, size_t count)
+{
+    vdit_shares groups = vdit_shares_make(count, work->head.kernel->nr, 1, VDIT_REFINE_PANELS, 1);
+    vdit_refine *all = &work->workers[0].refine;
+    size_t settled = 0;
+
+    for (size_t i = 0; i < groups.count; i++) {
+        size_t first, rows = vdit_share_at(&groups, i, &first);
+
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(work->threads) schedule(static, 1)
+#endif
+        for (int part = 0; part < work->threads; part++)
+            vdit_refine_part(&work->workers[part].refine, &work->rows, list + first, rows,
+                             (size_t)part, (size_t)work->threads);
+        for (int part = 1; part < work->threads; part++)
+            vdit_refine_merge(all, &work->workers[part].refine);
+        settled += vdit_refine_finish(all, &work->rows, list + first, rows);
+    }
+    return settled;
+}
+
+/* Stage 1 of the head: rows with open outputs, gathered. */
 static void refine_head(job *work)
 {
-    size_t nr = work->head.kernel->nr, found = 0, settled = 0, *open;
-    vdit_shares groups;
-    size_t mark = vdit_run_mark(work->run);
+    size_t found = 0, mark = vdit_run_mark(work->run), *open;
+    uint64_t *settled = &vdit_run_counters(work->run)->attention[1];
 
     open = vdit_run_alloc(work->run, work->head.row_count, sizeof *open);
     for (size_t r = 0; open != NULL && r < work->head.row_count; r++)
         if ((work->rows.open[r] & VDIT_OPEN_O) != 0)
             open[found++] = r;
-    groups = vdit_shares_make(found, nr, (size_t)work->threads, VDIT_REFINE_PANELS, 1);
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
-#endif
-    for (size_t i = 0; i < groups.count; i++) {
-        size_t first, rows = vdit_share_at(&groups, i, &first);
-
-        settled +=
-            vdit_refine_rows(&work->workers[this_thread()].refine, &work->rows, open + first, rows);
-    }
-    vdit_run_counters(work->run)->attention[1] += settled;
+    if (work->head.tiles < 2 * (size_t)work->threads)
+        *settled += refine_by_rows(work, open, found);
+    else
+        *settled += refine_by_keys(work, open, found);
     vdit_run_release(work->run, mark);
 }
 

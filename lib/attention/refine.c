@@ -227,10 +227,11 @@ static void refine_panel(vdit_refine *refine, const vdit_rows *rows, const size_
         add_values(refine, rows, lane, list[lane], t);
 }
 
-void vdit_refine_sums(vdit_refine *refine, const vdit_rows *rows, const size_t *list, size_t count)
+void vdit_refine_part(vdit_refine *refine, const vdit_rows *rows, const size_t *list, size_t count,
+                      size_t part, size_t parts)
 {
     const vdit_head *head = refine->head;
-    size_t nr = head->kernel->nr, d = head->d;
+    size_t nr = head->kernel->nr, d = head->d, end = (part + 1) * head->tiles / parts;
 
     refine->panels = (count + nr - 1) / nr;
     for (size_t lane = 0; lane < refine->panels * nr; lane++)
@@ -240,7 +241,7 @@ void vdit_refine_sums(vdit_refine *refine, const vdit_rows *rows, const size_t *
                    refine->q_low + p * nr * d);
     memset(refine->o_high, 0, refine->panels * nr * head->dv * sizeof(double));
     memset(refine->o_low, 0, refine->panels * nr * head->dv * sizeof(double));
-    for (size_t t = 0; t < head->tiles; t++) {
+    for (size_t t = part * head->tiles / parts; t < end; t++) {
         slice_keys(refine, t);
         turn_values(refine, t);
         for (size_t p = 0; p < refine->panels; p++)
@@ -248,11 +249,35 @@ void vdit_refine_sums(vdit_refine *refine, const vdit_rows *rows, const size_t *
     }
 }
 
-size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count)
+void vdit_refine_sums(vdit_refine *refine, const vdit_rows *rows, const size_t *list, size_t count)
+{
+    vdit_refine_part(refine, rows, list, count, 0, 1);
+}
+
+/* (high, low) += (x, x_low) for n pairs. */
+static void add_pairs(size_t n, double *high, double *low, const double *x, const double *x_low)
+{
+    for (size_t i = 0; i < n; i++) {
+        vdit_pair a = {high[i], low[i]}, b = {x[i], x_low[i]}, sum = vdit_pair_add(a, b);
+        high[i] = sum.high;
+        low[i] = sum.low;
+    }
+}
+
+void vdit_refine_merge(vdit_refine *refine, const vdit_refine *other)
+{
+    size_t lanes = refine->panels * refine->head->kernel->nr;
+
+    add_pairs(lanes * refine->head->dv, refine->o_high, refine->o_low, other->o_high, other->o_low);
+    add_pairs(lanes, refine->sum_high, refine->sum_low, other->sum_high, other->sum_low);
+    for (size_t lane = 0; lane < lanes; lane++)
+        refine->square[lane] += other->square[lane];
+}
+
+size_t vdit_refine_finish(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count)
 {
     size_t settled = 0;
 
-    vdit_refine_sums(refine, rows, list, count);
     for (size_t lane = 0; lane < count; lane++)
         settled += finish_lane(refine, rows, lane, list[lane]);
     return settled;

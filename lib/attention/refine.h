@@ -42,13 +42,18 @@ vdit_status vdit_refine_new(vdit_run *run, vdit_refine *refine, const vdit_head 
 double vdit_refine_bytes(const vdit_attention *call);
 
 /*
- * Refines the open outputs of count <= VDIT_REFINE_PANELS nr rows; writes and closes what is settled.
- * Returns: elements settled.
+ * The sums of count <= VDIT_REFINE_PANELS nr rows: o_high and o_low of their open channels, sum_high, sum_low,
+ * square. Over all keys, or over one of as many parts of the tiles.
  */
-size_t vdit_refine_rows(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count);
-
-/* The sums alone: o_high and o_low of the channels open in rows, sum_high, sum_low, square. */
 void vdit_refine_sums(vdit_refine *refine, const vdit_rows *rows, const size_t *list, size_t count);
+void vdit_refine_part(vdit_refine *refine, const vdit_rows *rows, const size_t *list, size_t count,
+                      size_t part, size_t parts);
+
+/* Adds the sums that another made for the same rows over other tiles. */
+void vdit_refine_merge(vdit_refine *refine, const vdit_refine *other);
+
+/* Given the sums: writes and closes what of the open outputs is settled. Returns: how many these are. */
+size_t vdit_refine_finish(vdit_refine *refine, vdit_rows *rows, const size_t *list, size_t count);
 
 /* The bound of doc/numerics.md, 5.4, for a lane after the sums. */
 void vdit_refine_bound(vdit_row_bound *bound, const vdit_refine *refine, size_t lane);
