@@ -259,6 +259,8 @@ static void bad_requests_are_refused_by_name(void **state)
         {"rows:each=3", "meter rows: it has no option 'each'"},
         {"rows:every", "meter rows: option every has no value"},
         {"rows:every=0", "meter rows: option every is '0', expected 1.."},
+        {"sink:tau=2", "meter sink: option tau is '2', expected a number"},
+        {"sink:tau=3/m", "meter sink: option tau is '3/m', expected a number"},
         {"text0", "meter text0: the keys have no text tokens"},
         {"rectangle:row=9", "meter rectangle: option row is '9', expected 0..4"},
         {"first-frame", "meter first-frame: it needs to know the video's frames"},

@@ -205,6 +205,31 @@ static void a_text_sink_is_flagged_and_can_be_left_out(void **state)
     meter_oracle_expect(&results, "sink.key", 0, -1);
 }
 
+/* The values of the text keys are ten times as long: leaving them out makes the ratio larger. */
+static void thresholds_and_others_are_options(void **state)
+{
+    oracle_random random = oracle_random_start("thresholds_and_others_are_options");
+    const scene_shape shape = {1, 1, 20, 20, 4, 2};
+    const vdit_tokens tokens = {2, 2, 4, 4, 0};
+    vdit_meter_results all, video;
+    scene s;
+
+    scene_start(&s, *state, &shape, all_f32, &random);
+    memset(s.q.data, 0, vdit_tensor_count(&s.q) * sizeof(float)); /* every entry is 1/20 */
+    for (size_t j = 0; j < 20; j++)
+        for (size_t c = 0; c < 2; c++)
+            scene_set(&s.v, 0, 0, j, c, c == 0 ? (j < 16 ? 1 : 10) : 0);
+    meter_oracle_run(&s, "sink:tau=1.01/n", &tokens, &all);
+    meter_oracle_expect(&all, "sink.key", 0, -1);
+    meter_oracle_run(&s, "sink:tau=1/n", &tokens, &all);
+    meter_oracle_run(&s, "sink:tau=0.05:others=video", &tokens, &video);
+    meter_oracle_expect(&all, "sink.key", 0, 0);
+    meter_oracle_expect(&video, "sink.key", 0, 0);
+    meter_oracle_expect(&video, "sink.mean_norm", 0, 1);
+    meter_oracle_expect(&all, "sink.mean_norm", 0, vdit_round_f64(VDIT_F32, 55.0 / 19));
+    meter_oracle_expect(&all, "sink.ratio", 0, vdit_round_f64(VDIT_F32, 19.0 / 55));
+}
+
 /* Half of the queries is not more than half, whatever they do. */
 static void half_of_the_queries_make_no_sink(void **state)
 {
@@ -375,6 +400,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_planted_sink_is_found, make_run, free_run),
         cmocka_unit_test_setup_teardown(a_text_sink_is_flagged_and_can_be_left_out, make_run,
                                         free_run),
+        cmocka_unit_test_setup_teardown(thresholds_and_others_are_options, make_run, free_run),
         cmocka_unit_test_setup_teardown(half_of_the_queries_make_no_sink, make_run, free_run),
         cmocka_unit_test_setup_teardown(equal_sinks_give_the_first, make_run, free_run),
         cmocka_unit_test_setup_teardown(the_largest_entries_are_in_exact_order, make_run, free_run),

@@ -95,9 +95,8 @@ vdit_status vdit_meter_open(vdit_meter_engine *engine, vdit_run *run, const vdit
  */
 vdit_status vdit_meter_parse(vdit_meter_engine *engine, const char *text);
 
-/* Option i as a number in low .. high, as a finite number, or as one of words (ended by NULL): its place. */
+/* Option i as a number in low .. high, or as one of words (ended by NULL): its place. */
 size_t vdit_meter_size(vdit_meter *meter, size_t i, size_t low, size_t high);
-double vdit_meter_number(vdit_meter *meter, size_t i, double low, double high);
 size_t vdit_meter_word(vdit_meter *meter, size_t i, const char *const *words);
 
 /* Option i, one of video, text and all. Returns: the bits VDIT_VIDEO, VDIT_TEXT. */

@@ -138,18 +138,6 @@ size_t vdit_meter_size(vdit_meter *meter, size_t i, size_t low, size_t high)
     return low;
 }
 
-double vdit_meter_number(vdit_meter *meter, size_t i, double low, double high)
-{
-    char expected[64], *end;
-    double value = strtod(meter->option[i], &end);
-
-    if (*end == '\0' && value >= low && value <= high)
-        return value;
-    snprintf(expected, sizeof expected, "a number in %g..%g", low, high);
-    vdit_meter_refuse(meter, i, expected);
-    return low;
-}
-
 size_t vdit_meter_word(vdit_meter *meter, size_t i, const char *const *words)
 {
     char expected[128] = "";

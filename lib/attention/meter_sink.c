@@ -4,19 +4,35 @@
  * its value against those of the other keys.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include "attention/meter_ladder.h"
 
 enum { KEY, COUNT, QUERIES, PLACE, TEXT, TEXT0, KEYS, VALUE_NORM, MEAN_NORM, RATIO };
 
 /* The options, in the order of the table below. */
-enum { OPTION_TAU, OPTION_QUERIES, OPTION_KEYS };
+enum { OPTION_TAU, OPTION_QUERIES, OPTION_KEYS, OPTION_OTHERS };
 
 typedef struct sink {
     vdit_ladder ladder;
-    unsigned keys; /* kinds of keys that can be a sink */
-    double *v;     /* [dv] */
+    double tau;      /* as given, of 1 or */
+    int over_keys;   /* of 1 / n */
+    unsigned keys;   /* kinds of keys that can be a sink */
+    unsigned others; /* whose values its own is compared with */
+    double *v;       /* [dv] */
 } sink;
+
+/* "0.3", or "20/n" for 20 over the number of valid keys. */
+static void read_tau(vdit_meter *meter, sink *state)
+{
+    char *end;
+
+    state->tau = strtod(meter->option[OPTION_TAU], &end);
+    state->over_keys = strcmp(end, "/n") == 0;
+    if ((*end != '\0' && !state->over_keys) ||
+        !(state->tau >= 1e-6 && state->tau <= (state->over_keys ? 1e6 : 1)))
+        vdit_meter_refuse(meter, OPTION_TAU, "a number in 1e-06..1, or C/n with C in 1e-06..1e+06");
+}
 
 static void open(vdit_meter *meter)
 {
@@ -27,9 +43,10 @@ static void open(vdit_meter *meter)
     memset(state, 0, sizeof *state);
     meter->state = state;
     state->ladder.steps = 1;
-    state->ladder.tau[0] = vdit_round_f64(VDIT_F32, vdit_meter_number(meter, OPTION_TAU, 1e-6, 1));
+    read_tau(meter, state);
     state->ladder.queries = vdit_meter_tokens(meter, OPTION_QUERIES);
     state->keys = vdit_meter_tokens(meter, OPTION_KEYS);
+    state->others = vdit_meter_tokens(meter, OPTION_OTHERS);
     meter->extent['P' - 'A'] = 3;
 }
 
@@ -43,7 +60,13 @@ static void start(vdit_meter *meter)
 
 static void begin(vdit_meter *meter)
 {
-    vdit_ladder_begin(&((sink *)meter->state)->ladder);
+    sink *state = meter->state;
+    const vdit_head *head = &meter->engine->head;
+    double keys = (double)(head->keys + head->odd_key_count);
+
+    state->ladder.tau[0] =
+        vdit_round_f64(VDIT_F32, state->over_keys && keys > 0 ? state->tau / keys : state->tau);
+    vdit_ladder_begin(&state->ladder);
 }
 
 static void begin_block(vdit_meter *meter, vdit_walk *walk, int worker)
@@ -109,7 +132,8 @@ static void put_norms(vdit_meter *meter, size_t key)
     for (size_t j = 0; j < length; j++) {
         double norm;
 
-        if (j == key || !vdit_head_has_key(head, j))
+        if (j == key || !vdit_head_has_key(head, j) ||
+            (vdit_axis_kind(&meter->engine->layout.key, j) & state->others) == 0)
             continue;
         norm = value_norm(head, state->v, j);
         count++;
@@ -197,9 +221,10 @@ static const vdit_meter_output outputs[] = {
     {NULL, VDIT_F32, NULL, NULL}};
 
 static const vdit_meter_option options[] = {
-    {"tau", "0.3", "the weight that counts as heavy, rounded to f32"},
+    {"tau", "0.3", "the weight that counts as heavy; or C/n, over the valid keys; rounded to f32"},
     {"queries", "video", "video, text or all: which queries are counted"},
     {"keys", "all", "video, text or all: which keys can be a sink"},
+    {"others", "all", "video, text or all: whose values the sink's is compared with"},
     {NULL, NULL, NULL}};
 
 const vdit_meter_kind vdit_meter_sink = {
