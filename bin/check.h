@@ -65,6 +65,9 @@ typedef void check_level_fn(void *state, const char *op, const char *dtype,
                             const check_level *level, const char *text);
 void check_levels_each(const check_levels *levels, check_level_fn *tell, void *state);
 
+/* Stands beside the operators for attention with edits. */
+#define CHECK_EDITED VDIT_OPERATOR_COUNT
+
 /* How results are printed: a table, or one JSON object at the end. */
 typedef struct check_printer {
     int is_json;
@@ -73,7 +76,7 @@ typedef struct check_printer {
     size_t count;           /* lines printed */
     void *cases;            /* JSON so far */
     size_t fell_back;       /* cases of operators that the backend lacks, which are not judged */
-    unsigned fell_back_ops; /* bit 1 << op is set for each of these operators */
+    unsigned fell_back_ops; /* bit 1 << op is set for each of these operators, or CHECK_EDITED */
     const check_levels *levels;          /* --contract auto, else NULL */
     const vdit_explanation *explanation; /* of this case, or NULL */
 } check_printer;

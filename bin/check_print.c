@@ -184,13 +184,18 @@ void check_print(check_printer *printer, const vdit_case_finding *finding,
     fflush(stdout);
 }
 
+static const char *fell_back_name(int op)
+{
+    return op == CHECK_EDITED ? "attention with edits" : vdit_operator_name((vdit_operator)op);
+}
+
 static json_t *fell_back_json(const check_printer *printer)
 {
     json_t *list = json_array();
 
-    for (int op = 0; op < VDIT_OPERATOR_COUNT; op++)
+    for (int op = 0; op <= CHECK_EDITED; op++)
         if (printer->fell_back_ops >> op & 1 &&
-            json_array_append_new(list, json_string(vdit_operator_name((vdit_operator)op))) != 0)
+            json_array_append_new(list, json_string(fell_back_name(op))) != 0)
             program_fail("no memory");
     return list;
 }
@@ -259,9 +264,9 @@ static void fell_back_line(const check_printer *printer)
     printf("%zu %s%s fell back on the reference and %s not judged; the backend has no ",
            printer->fell_back, printer->noun, printer->fell_back == 1 ? "" : "s",
            printer->fell_back == 1 ? "was" : "were");
-    for (int op = 0; op < VDIT_OPERATOR_COUNT; op++)
+    for (int op = 0; op <= CHECK_EDITED; op++)
         if (printer->fell_back_ops >> op & 1) {
-            printf("%s%s", before, vdit_operator_name((vdit_operator)op));
+            printf("%s%s", before, fell_back_name(op));
             before = ", ";
         }
     printf("\n");

@@ -271,7 +271,7 @@ static int falls_back(check_job *j, size_t i)
 
     if (j->backend == NULL || vdit_golden_offers(j->backend, op, c->plan != NULL))
         return 0;
-    j->printer.fell_back_ops |= 1U << op;
+    j->printer.fell_back_ops |= 1U << (c->plan ? CHECK_EDITED : (int)op);
     j->printer.fell_back++;
     return 1;
 }

@@ -69,6 +69,9 @@ expect 0 "$cases cases: $cases hold" "$check" --plugin online.so quick
 expect 0 'no linear, matmul, exp, log' "$check" --plugin online.so quick
 expect 0 '"fell_back": 53' "$check" --json --plugin ./online.so:online quick
 expect 3 '0 cases: 0 hold' "$check" --plugin online.so --case 'linear-*' quick
+echo '{"format": "vdit-recipe/1", "name": "e", "about": "an edit", "cases": [{"op": "attention", "name": "e",
+ "Nq": 8, "Nk": 8, "d": 4, "dtype": "f32", "seed": 1, "family": "normal", "plan": "all: temperature 2"}]}' >e.json
+expect 3 'no attention with edits' "$check" --plugin online.so e.json
 expect 1 'not bit-equal' "$check" --plugin online.so --contract exact --case 'heads-*' quick
 expect 0 '1 hold' "$check" --plugin online.so --case 'heads-*-f32-*' "$srcdir/data/quick"
 
