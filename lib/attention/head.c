@@ -335,7 +335,10 @@ static void pack_value(vdit_head *head, double *x, size_t j, double *norms)
     }
 }
 
-/* Clears the key slots that fill up the last panel, so that kernels read defined numbers. */
+/*
+ * Clears the slots of keys that fill up the last panel, and of values up to a multiple of 8, so that kernels read
+ * defined numbers.
+ */
 static void clear_tail(vdit_head *head)
 {
     size_t mr = head->kernel->mr, end = round_up(head->keys, mr);
@@ -343,6 +346,10 @@ static void clear_tail(vdit_head *head)
     for (size_t j = head->keys; j < end; j++)
         for (size_t c = 0; c < head->d; c++)
             head->k[j / mr * mr * head->d + c * mr + j % mr] = 0;
+    for (size_t j = head->keys; j < round_up(head->keys, 8); j++)
+        for (size_t c = 0; c < head->dv_padded; c++)
+            head->v[(j / VDIT_TILE * head->dv_padded + c / mr * mr) * VDIT_TILE +
+                    j % VDIT_TILE * mr + c % mr] = 0;
 }
 
 /* The norms of one thread, added to the head's. */

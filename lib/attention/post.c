@@ -58,7 +58,7 @@ static void cut(double tau, double sum, double error, double *low, double *high)
     double slack = weight < INFINITY ? weight * (error + 0x1p-50) : 0;
 
     *low = weight - slack > 0 ? weight - slack : 0;
-    *high = weight + slack;
+    *high = slack > 0 && !(error < 1) ? INFINITY : weight + slack; /* 1: nothing is known */
 }
 
 void vdit_post_begin(vdit_post_panel *panel, size_t i, size_t r)
