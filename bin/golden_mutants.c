@@ -168,6 +168,7 @@ static column run_case(vdit_run *run, record *records, size_t count, const vdit_
         record *r = &records[i];
         mark = vdit_run_mark(run);
         if ((r->claims & (1U << dtype)) != 0 &&
+            vdit_golden_offers(r->backend, VDIT_OP_ATTENTION, wanted->plan != NULL) &&
             apply(run, outputs, &output_count, &golden, r->backend) &&
             !(r->is_mutant && same_bits(plain, outputs, output_count))) {
             vdit_case_judge(run, &finding, &golden, NULL, outputs, output_count);
