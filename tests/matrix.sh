@@ -4,7 +4,8 @@
 # 7 threads, with every OPENBLAS_CORETYPE that runs here, and on older processors (qemu-x86_64).
 #
 # One build sees both recipes at every thread count; the others see `quick` at every thread count and
-# `attention` with 2 threads; an older processor, which is emulated, sees `quick`.
+# `attention` with 2 threads; an older processor, which is emulated, sees `quick`. The recipes `edits` and
+# `meters` are verified by one build of each compiler.
 set -u
 : "${srcdir:?}" "${builddir:?}" "${MAKE:=make}"
 VDIT_DATA=$srcdir/data
@@ -80,6 +81,11 @@ for cc in gcc clang; do
 done
 for threads in 1 7; do
     verify gcc-O3 attention $threads
+done
+for name in gcc-O3 clang-O3; do
+    for recipe in edits meters; do
+        [ ! -x "$top/$name/bin/vdit-golden" ] || verify $name $recipe 2
+    done
 done
 
 # OpenBLAS computes for the backend fast alone; it must neither disturb the reference nor break fast.
