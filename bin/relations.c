@@ -206,8 +206,8 @@ static int with_keys(relation_pair *pair, const relation_case *c, const size_t *
                      const vdit_tensor *key_length)
 {
     vdit_attention a = c->call;
-    vdit_tensor k = gathered(c->run, a.k, 2, from, n), v = gathered(c->run, a.v, 2, from, n), mask,
-                o;
+    vdit_tensor k = gathered(c->run, a.k, 2, from, n), v = gathered(c->run, a.v, 2, from, n), mask;
+    vdit_tensor o = {0};
 
     a.k = &k;
     a.v = &v;

@@ -119,7 +119,8 @@ static void counts_say_where_the_lower_median_is(void **state)
     meter_oracle_run(&s, "ladder,rows:every=1", NULL, &results);
     for (size_t j = 0; j < 6; j++)
         for (size_t n = 0; n < 6; n++) {
-            double column[31], count = meter_oracle_result(&results, "ladder.count", n * 6 + j);
+            double column[31] = {0},
+                   count = meter_oracle_result(&results, "ladder.count", n * 6 + j);
             for (size_t r = 0; r < 31; r++) { /* sorted as they come */
                 double entry = meter_oracle_result(&results, "rows.entry", r * 6 + j);
                 size_t i = r;

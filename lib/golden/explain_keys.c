@@ -85,10 +85,10 @@ static void climb(const vdit_explain_table *t, kind what, vdit_range *range, dou
     for (size_t step = t->keys / 2 + 1, rounds = 0; step > 0 && rounds < 200; rounds++) {
         int improved = 0;
         for (int end = 0; end < 2; end++)
-            for (int sign = -1; sign <= 1; sign += 2) {
+            for (int back = 1; back >= 0; back--) {
                 vdit_range next = *range;
                 double now;
-                if (!moved(&next, end, sign * (ptrdiff_t)step, t->keys))
+                if (!moved(&next, end, back ? -(ptrdiff_t)step : (ptrdiff_t)step, t->keys))
                     continue;
                 now = try_range(t, what, next);
                 if (now < *left) {
