@@ -170,86 +170,21 @@ int attend_plan_passes(const attend_job *job)
     return most;
 }
 
-/* Out: sinks[H], 1 for a head with a sink at tau. The edits are in force, their gates open. */
-static void find_sinks(attend_job *job, unsigned char *sinks, double tau)
-{
-    vdit_meter_request request;
-    vdit_meter_results results;
-    const vdit_tensor *key;
-    char text[64];
-
-    snprintf(text, sizeof text, "sink:tau=%.17g", tau);
-    vdit_meter_request_init(&request, text);
-    request.tokens = job->set->tokens;
-    vdit_meter_run(job->run, &job->call, &request, &results);
-    program_check(job->run);
-    key = vdit_meter_find(&results, "sink.key");
-    for (size_t h = 0; h < job->q.shape[1]; h++)
-        sinks[h] = ((const int64_t *)key->data)[h] >= 0;
-}
-
-/* Out: gates[H]. Returns: how many of them depend on sinks. */
-static size_t list_gates(const attend_job *job, vdit_gate *gates)
-{
-    vdit_site site = site_of(job);
-    size_t count = 0;
-
-    for (size_t h = 0; h < job->q.shape[1]; h++, site.head++) {
-        gates[h] = vdit_plan_gate(job->plan, &site);
-        count += gates[h].kind != VDIT_GATE_NUMBER;
-    }
-    return count;
-}
-
-/* Closes the gate of a head. */
-static void close_gate(attend_job *job, size_t h)
-{
-    job->edits[h].gate = 0;
-    job->heads[h] = &job->edits[h];
-}
-
-/* Out: sinks, random [H]: heads with a sink that are to be skipped; heads without, to draw from. */
-static void sort_heads(attend_job *job, const vdit_gate *gates, unsigned char *sinks,
-                       unsigned char *random)
-{
-    size_t heads = job->q.shape[1];
-    unsigned char *at_tau = vdit_run_alloc(job->run, heads, 1);
-    double tau = -1;
-
-    program_check(job->run);
-    for (size_t h = 0; h < heads; h++) {
-        sinks[h] = random[h] = 0;
-        if (gates[h].kind == VDIT_GATE_NUMBER)
-            continue;
-        if (gates[h].tau != tau)
-            find_sinks(job, at_tau, gates[h].tau);
-        tau = gates[h].tau;
-        sinks[h] = gates[h].kind == VDIT_GATE_SINKS && at_tau[h];
-        random[h] = gates[h].kind == VDIT_GATE_RANDOM && !at_tau[h];
-    }
-}
-
 void attend_plan_gates(attend_job *job)
 {
-    size_t heads = job->q.shape[1], first = 0;
-    vdit_gate *gates = vdit_run_alloc(job->run, heads, sizeof *gates);
-    unsigned char *sinks = vdit_run_alloc(job->run, heads, 1);
-    unsigned char *random = vdit_run_alloc(job->run, heads, 1);
+    size_t heads = job->q.shape[1];
+    double *gates = vdit_run_alloc(job->run, heads, sizeof *gates);
+    vdit_site site;
 
-    program_check(job->run);
-    if (job->plan == NULL || list_gates(job, gates) == 0)
+    if (job->plan == NULL)
         return;
+    site = site_of(job);
     program_progress(job->run);
-    if (job->q.shape[0] != 1)
-        program_fail("--plan: gate sinks and gate random take one batch, this call has %zu",
-                     job->q.shape[0]);
-    sort_heads(job, gates, sinks, random);
-    while (first < heads && gates[first].kind != VDIT_GATE_RANDOM)
-        first++;
-    if (first < heads)
-        vdit_gate_draw(job->run, random, heads, gates[first].count, gates[first].seed);
+    vdit_plan_gates(job->run, gates, job->plan, &site, &job->call);
     program_check(job->run);
     for (size_t h = 0; h < heads; h++)
-        if (sinks[h] || (first < heads && random[h]))
-            close_gate(job, h);
+        if (gates[h] == 0 && job->edits[h].gate != 0) {
+            job->edits[h].gate = 0;
+            job->heads[h] = &job->edits[h];
+        }
 }

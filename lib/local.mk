@@ -65,6 +65,7 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/plan.c \
 	%D%/attention/plan.h \
 	%D%/attention/plan_action.c \
+	%D%/attention/plan_gates.c \
 	%D%/attention/plan_parse.c \
 	%D%/attention/plan_read.h \
 	%D%/attention/plan_table.c \

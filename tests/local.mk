@@ -291,6 +291,10 @@ check_PROGRAMS += %D%/test_meter_similarity
 %C%_test_meter_similarity_LDFLAGS = -Wl,--wrap=vdit_stream_bound
 %C%_test_meter_similarity_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_plan_gates
+%C%_test_plan_gates_SOURCES = %D%/test_plan_gates.c $(SCENE)
+%C%_test_plan_gates_LDADD = $(ORACLE_LIBS)
+
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
 
 check_PROGRAMS += %D%/test_op_linear

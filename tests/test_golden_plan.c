@@ -160,14 +160,20 @@ static void a_file_says_what_its_case_is(void **state)
     vdit_file_close(file);
 }
 
-/* A sink cannot be known before the call, nor what other heads of the model there are. */
-static void gates_that_need_meters_are_refused(void **state)
+/* A weight of 0.01 for one of 44 keys is nothing, and 0.9 is too much to ask of normal numbers. */
+static void gates_that_the_map_decides_are_found(void **state)
 {
-    vdit_case c = sample_case("gate sinks", 9);
-    vdit_golden g;
+    static const float zeros[5 * 4 * 16 / 2];
+    vdit_golden plain, g;
 
-    assert_int_equal(vdit_golden_generate(*state, &g, &c), VDIT_ERR_UNSUPPORTED);
-    assert_failure(*state, VDIT_ERR_UNSUPPORTED, "sample", "gate sinks");
+    compute(*state, &plain, NULL, 9);
+    compute(*state, &g, "gate sinks tau=0.01", 9);
+    assert_memory_equal(vdit_golden_find(&g, "o")->data, zeros, sizeof zeros);
+    compute(*state, &g, "gate sinks tau=0.9", 9);
+    assert_memory_equal(vdit_golden_find(&g, "o")->data, vdit_golden_find(&plain, "o")->data,
+                        sizeof zeros);
+    compute(*state, &g, "gate random 5 seed=3", 9);
+    assert_memory_equal(vdit_golden_find(&g, "o")->data, zeros, sizeof zeros);
 }
 
 int main(void)
@@ -181,7 +187,7 @@ int main(void)
                                         file_setup, file_teardown),
         cmocka_unit_test_setup_teardown(masks_report_what_they_did, file_setup, file_teardown),
         cmocka_unit_test_setup_teardown(a_file_says_what_its_case_is, file_setup, file_teardown),
-        cmocka_unit_test_setup_teardown(gates_that_need_meters_are_refused, file_setup,
+        cmocka_unit_test_setup_teardown(gates_that_the_map_decides_are_found, file_setup,
                                         file_teardown),
     };
 

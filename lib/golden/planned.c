@@ -223,9 +223,6 @@ static vdit_status edits_of(vdit_run *run, vdit_edit *edits, const vdit_plan *pl
 {
     for (size_t h = 0; h < call->q->shape[1]; h++) {
         vdit_site site = site_of(golden, call, h);
-        if (vdit_plan_gate(plan, &site).kind != VDIT_GATE_NUMBER)
-            return vdit_run_fail(run, VDIT_ERR_UNSUPPORTED,
-                                 "%s: a case has no gate sinks or gate random", golden->name);
         if (vdit_plan_edit(run, plan, &site, &edits[h]) != VDIT_OK)
             return vdit_run_status(run);
         if (takes_source(&edits[h])) {
@@ -271,6 +268,30 @@ vdit_status vdit_planned_add(vdit_run *run, vdit_golden *golden, const vdit_case
     return add_source(run, golden, c, rows->data, rows->shape[0]);
 }
 
+/* Out: list[H], the edits that do something, NULL elsewhere. */
+static void list_edits(const vdit_edit **list, const vdit_edit *made, size_t heads)
+{
+    for (size_t h = 0; h < heads; h++)
+        list[h] = vdit_edit_is_off(&made[h]) ? NULL : &made[h];
+}
+
+/* Closes the gates that the map decides. In: call with its edits, made[H] and list[H]. */
+static vdit_status set_gates(vdit_run *run, vdit_edit *made, const vdit_edit **list,
+                             const vdit_plan *plan, const vdit_golden *golden,
+                             const vdit_attention *call)
+{
+    size_t heads = call->q->shape[1];
+    vdit_site site = site_of(golden, call, 0);
+    double *gates = vdit_run_alloc(run, heads, sizeof *gates);
+
+    if (gates == NULL || vdit_plan_gates(run, gates, plan, &site, call) != VDIT_OK)
+        return vdit_run_status(run);
+    for (size_t h = 0; h < heads; h++)
+        made[h].gate = gates[h];
+    list_edits(list, made, heads);
+    return VDIT_OK;
+}
+
 /* Out: call->edits [H], each NULL where it is off; NULL if no head has one. */
 static vdit_status set_edits(vdit_run *run, vdit_attention *call, const vdit_golden *golden)
 {
@@ -284,10 +305,9 @@ static vdit_status set_edits(vdit_run *run, vdit_attention *call, const vdit_gol
     bind(plan, golden);
     if (edits_of(run, made, plan, golden, call) != VDIT_OK)
         return vdit_run_status(run);
-    for (size_t h = 0; h < heads; h++)
-        list[h] = vdit_edit_is_off(&made[h]) ? NULL : &made[h];
+    list_edits(list, made, heads);
     call->edits = list;
-    return VDIT_OK;
+    return set_gates(run, made, list, plan, golden, call);
 }
 
 vdit_status vdit_planned_call(vdit_run *run, vdit_attention *call, const vdit_golden *golden)

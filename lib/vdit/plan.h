@@ -10,7 +10,7 @@
 #ifndef VDIT_PLAN_H
 #define VDIT_PLAN_H
 
-#include <vdit/edit.h>
+#include <vdit/attention.h>
 
 typedef struct vdit_plan vdit_plan;
 
@@ -83,6 +83,24 @@ VDIT_API vdit_gate vdit_plan_gate(const vdit_plan *plan, const vdit_site *site);
  */
 VDIT_API vdit_status vdit_gate_draw(vdit_run *run, unsigned char *heads, size_t head_count,
                                     size_t count, size_t seed);
+
+/*
+ * Out: sinks[H], 1 for each head of a call of one batch that has a sink key at tau (C27 to C30), its queries and keys
+ * as the meter `sink` takes them by default. In: call, with what its edits do before the softmax; tokens.
+ * Returns: VDIT_OK; VDIT_ERR_ARGUMENT for another number of batches; or what vdit_meter_run says.
+ */
+VDIT_API vdit_status vdit_sinks_find(vdit_run *run, unsigned char *sinks,
+                                     const vdit_attention *call, const vdit_tokens *tokens,
+                                     double tau);
+
+/*
+ * The gates of all heads of one call, those that its map decides with them; the control draws among these heads, with
+ * the count and the seed of the first that asks for it. Where there is none of that kind, the map is not looked at.
+ * Out: gates[H]: 0 for a head that is skipped, else the gate of its edit. In: site, of head 0 of the call; call, with
+ * the plan's edits. Returns: VDIT_OK; VDIT_ERR_ARGUMENT if too few heads have no sink; or what vdit_sinks_find says.
+ */
+VDIT_API vdit_status vdit_plan_gates(vdit_run *run, double *gates, const vdit_plan *plan,
+                                     const vdit_site *site, const vdit_attention *call);
 
 /* Returns: the plan in its canonical form, a line each, presets expanded; reading it gives the same plan. NULL
    without memory. */
