@@ -99,6 +99,7 @@ libvdit_core_la_SOURCES = \
 	%D%/backend/known.h \
 	%D%/backend/object.c \
 	%D%/backend/object.h \
+	%D%/backend/pending.h \
 	%D%/backend/plugin.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \
@@ -214,6 +215,14 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/text.h \
 	%D%/golden/verify.c \
 	%D%/golden/video.c \
+	%D%/model/config.h \
+	%D%/model/family.h \
+	%D%/model/forward.c \
+	%D%/model/net.c \
+	%D%/model/net.h \
+	%D%/model/net_attend.c \
+	%D%/model/net_op.c \
+	%D%/model/net_view.c \
 	%D%/op/elementwise.c \
 	%D%/op/elementwise.h \
 	%D%/op/exp.c \
@@ -222,6 +231,7 @@ libvdit_core_la_SOURCES = \
 	%D%/op/matmul.c \
 	%D%/op/pack.c \
 	%D%/op/pack.h \
+	%D%/op/pending.c \
 	%D%/op/product.c \
 	%D%/op/product.h \
 	%D%/op/product_row.c \
@@ -251,6 +261,7 @@ vditinclude_HEADERS = \
 	%D%/vdit/golden.h \
 	%D%/vdit/judge.h \
 	%D%/vdit/meter.h \
+	%D%/vdit/model.h \
 	%D%/vdit/op.h \
 	%D%/vdit/plan.h \
 	%D%/vdit/random.h \

@@ -1,6 +1,6 @@
 # layers.awk - prints each #include that reaches below its place in the order of the folders of lib/.
 BEGIN {
-    count = split("base exact file op attention backend golden", order)
+    count = split("base exact file op attention backend model golden", order)
     for (i = 1; i <= count; i++)
         level[order[i]] = i
     # A public header belongs to the folder of its name; these belong to base.

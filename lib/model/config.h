@@ -1,0 +1,36 @@
+/*
+ * model/config.h - the keys of a config.json: each is asked for with its constructor's default.
+ *
+ * A key that is missing or null takes the default; one of the wrong type, out of range, or never asked for fails the
+ * run with a line that names file and key. Keys that begin with '_' are the file's own.
+ */
+#ifndef VDIT_MODEL_CONFIG_H
+#define VDIT_MODEL_CONFIG_H
+
+#include <vdit/run.h>
+
+typedef struct vdit_config vdit_config;
+
+/* Returns: a whole number in least .. 2^31. */
+size_t vdit_config_size(vdit_config *keys, const char *key, size_t least, size_t missing);
+
+/* Returns: a finite number. */
+double vdit_config_number(vdit_config *keys, const char *key, double missing);
+
+/* Returns: 0 or 1. */
+int vdit_config_flag(vdit_config *keys, const char *key, int missing);
+
+/* Returns: a text that lives as long as keys. missing may be NULL. */
+const char *vdit_config_text(vdit_config *keys, const char *key, const char *missing);
+
+/* Out: out[count], whole numbers >= 1. In: a list of exactly count, or missing[count]. */
+void vdit_config_sizes(vdit_config *keys, const char *key, size_t *out, size_t count,
+                       const size_t *missing);
+
+/* Asks for a key that must be missing or null: what it would switch on is not offered. */
+void vdit_config_absent(vdit_config *keys, const char *key, const char *what);
+
+/* Fails the run with VDIT_ERR_UNSUPPORTED, "FILE: key KEY: only WHAT is offered", unless ok. */
+void vdit_config_only(vdit_config *keys, const char *key, int ok, const char *what);
+
+#endif

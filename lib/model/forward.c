@@ -1,0 +1,217 @@
+/* forward.c - one call of a denoiser: what a family's network is given, and what becomes of its output. */
+#include <string.h>
+#include "model/family.h"
+
+void vdit_forward_init(vdit_forward *call)
+{
+    memset(call, 0, sizeof *call);
+    call->size = sizeof *call;
+    call->dtype = VDIT_F32;
+    call->branch = VDIT_BRANCH_COND;
+}
+
+/* Returns: the shape of a tensor against that of the family, with which the message is made. */
+static void check_input(vdit_run *run, const char *name, const vdit_tensor *given,
+                        const vdit_tensor *expected)
+{
+    char found[256], wanted[256];
+    int same;
+
+    if (expected->rank == 0)
+        return;
+    if (given == NULL) {
+        vdit_run_fail(run, VDIT_ERR_ARGUMENT, "forward: %s is missing, expected shape %s", name,
+                      vdit_tensor_shape_text(wanted, sizeof wanted, expected));
+        return;
+    }
+    same = given->rank == expected->rank;
+    for (int i = 0; same && i < given->rank; i++)
+        same = given->shape[i] == expected->shape[i];
+    if (!same)
+        vdit_run_fail(run, VDIT_ERR_SHAPE, "forward: %s has shape %s, expected %s", name,
+                      vdit_tensor_shape_text(found, sizeof found, given),
+                      vdit_tensor_shape_text(wanted, sizeof wanted, expected));
+}
+
+vdit_status vdit_model_inputs_of(vdit_run *run, const vdit_model *model,
+                                 const vdit_extents *extents, vdit_model_inputs *inputs)
+{
+    vdit_model_inputs found;
+
+    if (vdit_run_status(run) != VDIT_OK)
+        return vdit_run_status(run);
+    memset(&found, 0, sizeof found);
+    model->family->inputs(run, model->config, extents, &found);
+    if (vdit_run_status(run) == VDIT_OK)
+        *inputs = found;
+    return vdit_run_status(run);
+}
+
+static vdit_net start(vdit_run *run, const vdit_model *model, const vdit_forward *call)
+{
+    vdit_net net = {.run = run,
+                    .weights = model->weights,
+                    .keeps_single = model->family->keeps_single,
+                    .call = call,
+                    .backend = call->backend,
+                    .policy = call->dtype,
+                    .dtype = call->dtype};
+
+    if (net.backend == NULL)
+        net.backend = vdit_backend_find("reference");
+    return net;
+}
+
+/* Checks a call against its model. Out: inputs, what the family expects. */
+static vdit_status check(vdit_run *run, const vdit_model *model, const vdit_forward *call,
+                         vdit_model_inputs *inputs)
+{
+    vdit_extents extents;
+
+    if (model->weights == NULL)
+        return vdit_run_fail(run, VDIT_ERR_ARGUMENT, "%s: a configuration without weights",
+                             model->path);
+    if (call->dtype != VDIT_F32 && call->dtype != VDIT_BF16 && call->dtype != VDIT_F16)
+        return vdit_run_fail(run, VDIT_ERR_DTYPE, "forward: dtype %s, expected f32, bf16 or f16",
+                             vdit_dtype_name(call->dtype));
+    if (call->latents == NULL || call->latents->rank != 5 || call->text == NULL ||
+        call->text->rank != 3 || call->output == NULL)
+        return vdit_run_fail(run, VDIT_ERR_SHAPE,
+                             "forward: expected latents of 5 axes, text of 3, and an output");
+    extents = model->family->extents(call);
+    if (vdit_model_inputs_of(run, model, &extents, inputs) != VDIT_OK)
+        return vdit_run_status(run);
+    check_input(run, "latents", call->latents, &inputs->latents);
+    check_input(run, "timestep", call->timestep, &inputs->timestep);
+    check_input(run, "text", call->text, &inputs->text);
+    if (call->text_mask != NULL)
+        check_input(run, "text_mask", call->text_mask, &inputs->text_mask);
+    check_input(run, "pooled", call->pooled, &inputs->pooled);
+    check_input(run, "guidance", call->guidance, &inputs->guidance);
+    check_input(run, "output", call->output, &inputs->output);
+    return vdit_run_status(run);
+}
+
+vdit_status vdit_model_forward(vdit_run *run, const vdit_model *model, const vdit_forward *call)
+{
+    size_t mark = vdit_run_mark(run);
+    vdit_model_inputs inputs;
+    vdit_tensor output;
+    vdit_net net;
+
+    if (vdit_run_status(run) != VDIT_OK || check(run, model, call, &inputs) != VDIT_OK)
+        return vdit_run_status(run);
+    net = start(run, model, call);
+    net.watch.state = call->trace_state;
+    net.watch.activation = call->trace;
+    output = model->family->forward(&net, model->config);
+    vdit_net_copy(&net, *call->output, &output);
+    vdit_run_release(run, mark);
+    return vdit_run_status(run);
+}
+
+/* The lists of a survey while they grow; a pass that counts comes before the one that fills. */
+typedef struct survey_state {
+    vdit_run *run;
+    vdit_model_survey *survey;
+    int fills;
+} survey_state;
+
+static char *copy_text(vdit_run *run, const char *text)
+{
+    char *copy = vdit_run_alloc(run, strlen(text) + 1, 1);
+
+    return copy != NULL ? strcpy(copy, text) : NULL;
+}
+
+static vdit_name_info name_info(vdit_run *run, const char *name, const vdit_tensor *tensor)
+{
+    vdit_name_info info = {copy_text(run, name), *tensor};
+
+    info.tensor.data = NULL;
+    return info;
+}
+
+static void see_weight(void *state, const char *name, const vdit_tensor *weight)
+{
+    survey_state *s = state;
+    vdit_model_survey *survey = s->survey;
+
+    if (s->fills)
+        survey->weights[survey->weight_count] = name_info(s->run, name, weight);
+    survey->weight_count++;
+}
+
+static vdit_status see_activation(void *state, const char *name, const vdit_tensor *activation)
+{
+    survey_state *s = state;
+    vdit_model_survey *survey = s->survey;
+
+    if (s->fills)
+        survey->activations[survey->activation_count] = name_info(s->run, name, activation);
+    survey->activation_count++;
+    return VDIT_OK;
+}
+
+static void see_site(void *state, const vdit_site_info *site)
+{
+    survey_state *s = state;
+    vdit_model_survey *survey = s->survey;
+
+    if (s->fills) {
+        survey->sites[survey->site_count] = *site;
+        survey->sites[survey->site_count].name = copy_text(s->run, site->name);
+    }
+    survey->site_count++;
+}
+
+/* One dry run. A description of a tensor without data stands for each input. */
+static void run_dry(survey_state *s, const vdit_model *model, const vdit_model_inputs *inputs,
+                    vdit_dtype dtype)
+{
+    vdit_model_survey *survey = s->survey;
+    vdit_forward call;
+    vdit_net net;
+
+    vdit_forward_init(&call);
+    call.latents = &inputs->latents;
+    call.timestep = &inputs->timestep;
+    call.text = &inputs->text;
+    call.text_mask = inputs->text_mask.rank > 0 ? &inputs->text_mask : NULL;
+    call.pooled = inputs->pooled.rank > 0 ? &inputs->pooled : NULL;
+    call.guidance = inputs->guidance.rank > 0 ? &inputs->guidance : NULL;
+    call.dtype = dtype;
+    net = start(s->run, model, &call);
+    net.dry = 1;
+    net.watch.state = s;
+    net.watch.weight = see_weight;
+    net.watch.activation = see_activation;
+    net.watch.site = see_site;
+    survey->weight_count = survey->activation_count = survey->site_count = 0;
+    model->family->forward(&net, model->config);
+    survey->flops = net.flops;
+    survey->attention_flops = net.attention_flops;
+    survey->bytes = (double)net.peak;
+}
+
+vdit_status vdit_model_survey_of(vdit_run *run, const vdit_model *model,
+                                 const vdit_extents *extents, vdit_dtype dtype,
+                                 vdit_model_survey *survey)
+{
+    vdit_model_inputs inputs;
+    vdit_model_survey made = {0};
+    survey_state state = {run, &made, 0};
+
+    if (vdit_model_inputs_of(run, model, extents, &inputs) != VDIT_OK)
+        return vdit_run_status(run);
+    run_dry(&state, model, &inputs, dtype);
+    made.weights = vdit_run_alloc(run, made.weight_count, sizeof *made.weights);
+    made.activations = vdit_run_alloc(run, made.activation_count, sizeof *made.activations);
+    made.sites = vdit_run_alloc(run, made.site_count, sizeof *made.sites);
+    state.fills = 1;
+    if (vdit_run_status(run) == VDIT_OK)
+        run_dry(&state, model, &inputs, dtype);
+    if (vdit_run_status(run) == VDIT_OK)
+        *survey = made;
+    return vdit_run_status(run);
+}

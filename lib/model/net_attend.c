@@ -1,0 +1,66 @@
+/* net_attend.c - one attention site of a network. */
+#include "model/net.h"
+
+static void tell_site(vdit_net *net, const vdit_net_attention *a)
+{
+    vdit_site_info info = {.name = net->name,
+                           .layer = a->layer,
+                           .kind = a->kind,
+                           .heads = a->q.shape[1],
+                           .queries = a->q.shape[2],
+                           .keys = a->k.shape[2],
+                           .width = a->q.shape[3],
+                           .tokens = a->tokens};
+
+    if (net->watch.site != NULL)
+        net->watch.site(net->watch.state, &info);
+}
+
+/* Counts what the call will take. */
+static void count(vdit_net *net, const vdit_attention *call)
+{
+    vdit_attention_cost cost;
+
+    vdit_attention_estimate(&cost, net->run, call);
+    net->flops += cost.flops;
+    net->attention_flops += cost.flops;
+    if (net->dry && (double)net->bytes + cost.bytes > (double)net->peak)
+        net->peak = net->bytes + (size_t)cost.bytes;
+}
+
+static void record_operands(vdit_net *net, const vdit_net_attention *a)
+{
+    size_t at = net->name_length;
+    const vdit_tensor *const operands[] = {&a->q, &a->k, &a->v};
+    static const char *const names[] = {"/q", "/k", "/v"};
+
+    for (int i = 0; i < 3; i++) {
+        vdit_net_suffix(net, names[i]);
+        vdit_net_record(net, operands[i]);
+        vdit_net_leave(net, at);
+    }
+}
+
+vdit_tensor vdit_net_attend(vdit_net *net, const vdit_net_attention *a)
+{
+    static const int heads_second[] = {0, 2, 1, 3};
+    size_t shape[] = {a->q.shape[0], a->q.shape[2], a->q.shape[1], a->v.shape[3]};
+    size_t at = net->name_length;
+    vdit_tensor made = vdit_net_new(net, net->dtype, 4, shape);
+    vdit_tensor o = vdit_tensor_permute(&made, heads_second);
+    vdit_attention call;
+
+    vdit_attention_init(&call, &a->q, &a->k, &a->v);
+    call.mask = a->mask;
+    call.key_length = a->key_length;
+    call.o = &o;
+    tell_site(net, a);
+    record_operands(net, a);
+    count(net, &call);
+    if (!net->dry && vdit_run_status(net->run) == VDIT_OK)
+        vdit_backend_attention(net->run, net->backend, &call);
+    vdit_net_suffix(net, "/o");
+    vdit_net_record(net, &o);
+    vdit_net_leave(net, at);
+    return vdit_net_merge(&made, 2);
+}

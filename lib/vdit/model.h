@@ -1,0 +1,146 @@
+/*
+ * vdit/model.h - video diffusion transformers: open a checkpoint, run the denoiser once.
+ *
+ * A model is read from a folder in the layout of diffusers: config.json and diffusion_pytorch_model.safetensors, whole
+ * or in shards. The families, with their blocks as formulas and the names of their activations: vdit-wan(7),
+ * vdit-mochi(7), vdit-hunyuan(7), vdit-cogvideox(7).
+ *
+ *     vdit_model_open(run, &model, "Wan2.1-T2V-1.3B/transformer");
+ *     vdit_forward_init(&call);
+ *     call.latents = &latents, call.timestep = &timestep, call.text = &text, call.output = &output;
+ *     vdit_model_forward(run, model, &call);
+ *     vdit_model_close(model);
+ */
+#ifndef VDIT_MODEL_H
+#define VDIT_MODEL_H
+
+#include <vdit/backend.h>
+#include <vdit/meter.h>
+#include <vdit/plan.h>
+
+typedef struct vdit_model vdit_model;
+
+/*
+ * Opens a checkpoint folder: reads the configuration, maps the weights, and compares names and shapes with what the
+ * network asks for; unknown, missing and misshaped tensors are named. A model belongs to itself, as a file does.
+ * Out: model. In: path. Returns: VDIT_OK, VDIT_ERR_IO, VDIT_ERR_FORMAT, VDIT_ERR_UNSUPPORTED, ...
+ */
+VDIT_API vdit_status vdit_model_open(vdit_run *run, vdit_model **model, const char *path);
+
+/*
+ * The same from a configuration alone, without weights: it can be asked, not run.
+ * In: text[size], the JSON of a config.json; name, for messages.
+ */
+VDIT_API vdit_status vdit_model_configure(vdit_run *run, vdit_model **model, const char *name,
+                                          const char *text, size_t size);
+
+/* Closes it; model may be NULL. */
+VDIT_API void vdit_model_close(vdit_model *model);
+
+/* Returns: "wan", "mochi", "hunyuan" or "cogvideox". */
+VDIT_API const char *vdit_model_family(const vdit_model *model);
+
+/* The extents of one call. Those that a family does not have are 0. */
+typedef struct vdit_extents {
+    size_t batch, frames, height, width; /* of the latents */
+    size_t text;                         /* rows of the text embedding */
+} vdit_extents;
+
+/* What a call takes, known from the configuration: shapes of its tensors for such extents, rank 0 where there is none. */
+typedef struct vdit_model_inputs {
+    vdit_tensor latents, timestep, text, text_mask, pooled, guidance, output; /* data NULL */
+} vdit_model_inputs;
+
+VDIT_API vdit_status vdit_model_inputs_of(vdit_run *run, const vdit_model *model,
+                                          const vdit_extents *extents, vdit_model_inputs *inputs);
+
+/* Called with each activation in the order of execution, under the name that diffusers' module tree gives it. */
+typedef vdit_status vdit_trace_fn(void *state, const char *name, const vdit_tensor *activation);
+
+/* Called with what the meters say of one attention site. */
+typedef vdit_status vdit_site_meters_fn(void *state, const char *site,
+                                        const vdit_meter_results *results);
+
+/*
+ * Called where a plan takes operands or a map from a source run. Out: q, k, v of the site in the source run, each may
+ * be left NULL if the edit does not need it (the bits VDIT_FROM_... of needed).
+ */
+typedef vdit_status vdit_source_fn(void *state, const char *site, unsigned needed,
+                                   const vdit_tensor **q, const vdit_tensor **k,
+                                   const vdit_tensor **v);
+
+/* One call of the denoiser. Set it up with vdit_forward_init, then fill what is wanted. */
+typedef struct vdit_forward {
+    size_t size;                  /* of this struct, set by init */
+    const vdit_tensor *latents;   /* [B,C,F,H,W]; CogVideoX [B,F,C,H,W] */
+    const vdit_tensor *timestep;  /* [B], any number type */
+    const vdit_tensor *text;      /* [B,Nt,T] */
+    const vdit_tensor *text_mask; /* NULL: all valid; or [B,Nt], integers or bool, not 0 is valid */
+    const vdit_tensor *pooled;    /* HunyuanVideo: [B,P] */
+    const vdit_tensor *guidance;  /* HunyuanVideo with guidance_embeds: [B], the scale times 1000 */
+    int without_rotary;           /* CogVideoX: 1 as if the pipeline had passed no rotary tables */
+    vdit_tensor *output;          /* the shape of latents with the model's out_channels */
+    vdit_dtype
+        dtype; /* precision policy: f32 (set by init), bf16 or f16, with what the original keeps in f32 */
+    const vdit_backend *backend; /* NULL: the reference */
+
+    vdit_trace_fn *trace; /* NULL, or who receives the activations */
+    void *trace_state;
+
+    const vdit_plan *plan; /* NULL, or what is edited where */
+    size_t step;           /* of the site (C07, C08) */
+    unsigned branch;       /* VDIT_BRANCH_COND (set by init) or VDIT_BRANCH_UNCOND */
+    vdit_source_fn *source;
+    void *source_state;
+
+    const char *meters; /* NULL, or meters with options, read at each site that meter_sites names */
+    const char *meter_sites; /* NULL: all; or a pattern of site names with '*' and '?' */
+    vdit_site_meters_fn *site_meters;
+    void *site_meters_state;
+} vdit_forward;
+
+/* Out: call, cleared, in f32. */
+VDIT_API void vdit_forward_init(vdit_forward *call);
+
+/*
+ * Runs the denoiser once. Out: call->output. Returns: VDIT_OK or the failure, with output untouched where the call
+ * itself is at fault.
+ */
+VDIT_API vdit_status vdit_model_forward(vdit_run *run, const vdit_model *model,
+                                        const vdit_forward *call);
+
+/* One attention site. */
+typedef struct vdit_site_info {
+    const char *name; /* "blocks.3.attn1" */
+    size_t layer;
+    unsigned kind; /* a bit VDIT_KIND_...; 0: a plan does not reach it (pooling, refiners) */
+    size_t heads, queries, keys, width;
+    vdit_tokens tokens;
+} vdit_site_info;
+
+/* One activation that a trace would hold, or one weight. Its tensor has no data. */
+typedef struct vdit_name_info {
+    const char *name;
+    vdit_tensor tensor;
+} vdit_name_info;
+
+/* What a call would do, found by running it on shapes alone. */
+typedef struct vdit_model_survey {
+    vdit_site_info *sites;
+    size_t site_count;
+    vdit_name_info *activations;
+    size_t activation_count;
+    vdit_name_info
+        *weights; /* each once, in the order of first use; dtype is of the checkpoint, or f32 */
+    size_t weight_count;
+    double flops; /* multiplications and additions of linear layers, convolutions and attention */
+    double attention_flops; /* of them, of QK' and PV */
+    double bytes;           /* peak memory beyond the mapped checkpoint, inputs and outputs */
+} vdit_model_survey;
+
+/* Out: survey, in the run's memory. In: extents, the policy's dtype. Returns: VDIT_OK or the failure. */
+VDIT_API vdit_status vdit_model_survey_of(vdit_run *run, const vdit_model *model,
+                                          const vdit_extents *extents, vdit_dtype dtype,
+                                          vdit_model_survey *survey);
+
+#endif
