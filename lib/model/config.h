@@ -14,6 +14,9 @@ typedef struct vdit_config vdit_config;
 /* Returns: a whole number in least .. 2^31. */
 size_t vdit_config_size(vdit_config *keys, const char *key, size_t least, size_t missing);
 
+/* Returns: a number of layers, in least .. 4,096: a pass over shapes alone ends soon for each. */
+size_t vdit_config_layers(vdit_config *keys, const char *key, size_t least, size_t missing);
+
 /* Returns: a finite number. */
 double vdit_config_number(vdit_config *keys, const char *key, double missing);
 

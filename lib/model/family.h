@@ -12,7 +12,7 @@ typedef struct vdit_preset {
     const char *json; /* an object: the keys that differ from the constructor's defaults */
 } vdit_preset;
 
-typedef struct vdit_family {
+typedef struct vdit_network {
     const char *name;           /* "wan" */
     const char *class_name;     /* "WanTransformer3DModel" */
     const char *about;          /* one line */
@@ -32,18 +32,18 @@ typedef struct vdit_family {
     vdit_tensor (*forward)(vdit_net *net, const void *config);
     /* Returns: 1 if the original keeps this weight in f32 when it is loaded in half precision. */
     int (*keeps_single)(const char *weight);
-} vdit_family;
+} vdit_network;
 
-extern const vdit_family vdit_family_wan, vdit_family_mochi, vdit_family_hunyuan,
-    vdit_family_cogvideox;
+extern const vdit_network vdit_network_wan, vdit_network_mochi, vdit_network_hunyuan,
+    vdit_network_cogvideox;
 
-/* Returns: the i-th family, or NULL past the last. */
-const vdit_family *vdit_family_at(size_t i);
+/* Returns: the i-th family (a family of inputs has that name in golden), or NULL past the last. */
+const vdit_network *vdit_network_at(size_t i);
 
 /* What a model is made of. */
 struct vdit_model {
     vdit_run *memory; /* owns all below and this struct */
-    const vdit_family *family;
+    const vdit_network *family;
     void *config;
     const char *path;   /* for messages */
     vdit_file *weights; /* NULL: configured only */
