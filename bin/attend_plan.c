@@ -135,8 +135,6 @@ void attend_plan_read(attend_job *job)
         job->heads[h] = vdit_edit_is_off(&job->edits[h]) ? NULL : &job->edits[h];
     }
     job->call.edits = job->heads;
-    if (job->backend->edited == NULL && strcmp(job->backend->name, "reference") != 0)
-        program_say("backend %s has no edits; the reference computes", job->backend->name);
 }
 
 static int drops(const vdit_edit *edit, vdit_moment moment)

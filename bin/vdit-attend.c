@@ -177,14 +177,16 @@ static void state_estimate(const attend_job *job, const attend_estimate *expecte
         program_say("%s", line);
 }
 
-/* Says who computes, if it is not the backend that was asked for. */
-static void state_fallback(const attend_job *job)
+/* Lets the reference compute, and says so, what the backend that was asked for does not offer. */
+static void fall_back(attend_job *job)
 {
     int is_edited = job->call.edits != NULL;
 
-    if (!vdit_golden_offers(job->backend, VDIT_OP_ATTENTION, is_edited))
-        program_say("backend %s has no attention%s; the reference computes", job->backend->name,
-                    is_edited ? " with edits" : "");
+    if (vdit_golden_offers(job->backend, VDIT_OP_ATTENTION, is_edited))
+        return;
+    program_say("backend %s has no attention%s; the reference computes", job->backend->name,
+                is_edited ? " with edits" : "");
+    job->backend = vdit_backend_find("reference");
 }
 
 static json_t *shape_json(const vdit_tensor *t)
@@ -276,7 +278,7 @@ int main(int argc, char **argv)
     attend_outputs_list(&job);
     attend_outputs_check(&job);
     attend_meters_check(&job);
-    state_fallback(&job);
+    fall_back(&job);
     attend_cost(&expected, &job);
     check_memory(&expected);
     program_progress(job.run);

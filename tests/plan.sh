@@ -278,5 +278,13 @@ refuses '4 heads are to be drawn from 3' -o out/o.npy --plan 'gate random 4'
 run --plan 'temperature 0.5' -o other.npy
 run --plan 'temperature 0.5' -o edited.npy --backend fast
 same 'the reference computes for a backend without edits' edited.npy other.npy
-says 'backend fast has no edits; the reference computes'
+says 'backend fast has no attention with edits; the reference computes'
+run --plan 'temperature 0.5' -o edited.npy --backend fast --json
+says '"backend": "reference"'
+[ "$(grep -c 'the reference computes' log)" -eq 1 ] || {
+    echo 'who computes is not said once'
+    status=1
+}
+plain -o edited.npy --backend fast --json
+says '"backend": "fast"'
 exit $status
