@@ -2,6 +2,7 @@
 # functions and the shared library still hides them.
 noinst_LTLIBRARIES += libvdit-core.la
 libvdit_core_la_SOURCES = \
+	%D%/attention/bits.h \
 	%D%/attention/call.c \
 	%D%/attention/compose.c \
 	%D%/attention/compose.h \
@@ -77,6 +78,8 @@ libvdit_core_la_SOURCES = \
 	%D%/attention/reference.c \
 	%D%/attention/refine.c \
 	%D%/attention/refine.h \
+	%D%/attention/report.c \
+	%D%/attention/report.h \
 	%D%/attention/rows.c \
 	%D%/attention/rows.h \
 	%D%/attention/share.h \

@@ -336,42 +336,6 @@ static void rows_of_the_other_kind_stay_plain(void **state)
     assert_false(scene_equal(&all, &none));
 }
 
-static void the_renormalised_output_stands_beside_the_other(void **state)
-{
-    vdit_tensor beside, lost;
-    edit_scene t;
-
-    edit_scene_start(&t, *state, VDIT_F32, "renormalised");
-    edit_scene_thresholds(&t);
-    beside = scene_tensor(t.s.run, VDIT_F32, t.s.o.shape, SCENE_DENSE);
-    t.report.renormalised = &beside;
-    lost = edit_scene_run_as(&t, &t.edit);
-    t.report.renormalised = NULL;
-    t.edit.lost = VDIT_LOST_RENORMALISED;
-    assert_false(scene_equal(&lost, &beside));
-    lost = edit_scene_run_as(&t, &t.edit);
-    assert_true(scene_equal(&lost, &beside));
-}
-
-static void a_mask_before_the_softmax_is_scored_on_the_dense_map(void **state)
-{
-    const size_t rows[3] = {1, 1, EDIT_N};
-    vdit_tensor dense;
-    edit_scene t;
-
-    edit_scene_start(&t, *state, VDIT_F32, "dense mass");
-    dense = edit_scene_tensor(&t, VDIT_F32, 3, rows);
-    t.report.dense_mass = &dense;
-    t.edit.dropped_blocks = VDIT_BLOCK_VT | VDIT_BLOCK_TV;
-    scene_run(&t.s);
-    t.report.dense_mass = NULL;
-    t.edit.block_moment = VDIT_AFTER_SOFTMAX;
-    scene_run(&t.s);
-    assert_true(scene_equal(&dense, &t.kept_mass));
-    for (size_t r = 0; r < EDIT_N; r++)
-        assert_true(((const float *)dense.data)[r] > 0 && ((const float *)dense.data)[r] < 1);
-}
-
 /* Two batches of three heads, the middle one edited, three rows of each. */
 static void each_head_has_its_own_edit(void **state)
 {
@@ -485,8 +449,6 @@ int main(void)
         TEST(an_explicit_map_is_mixed_and_gated),
         TEST(edits_combine_in_the_documented_order),
         TEST(rows_of_the_other_kind_stay_plain),
-        TEST(the_renormalised_output_stands_beside_the_other),
-        TEST(a_mask_before_the_softmax_is_scored_on_the_dense_map),
         TEST(each_head_has_its_own_edit),
         TEST(what_cannot_be_edited_is_refused),
         TEST(what_an_edit_takes_is_estimated),

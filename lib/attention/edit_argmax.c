@@ -9,16 +9,9 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#include "attention/bits.h"
 #include "attention/intervene.h"
 #include "attention/walk.h"
-
-/* Sets the bit of key j in row r. */
-static void mark(vdit_tensor *bits, size_t r, size_t j)
-{
-    unsigned char *byte = (unsigned char *)bits->data + r * bits->shape[3] + j / 8;
-
-    *byte = (unsigned char)(*byte | 1u << j % 8);
-}
 
 /* Marks the keys of a lane whose logits may be the largest. Returns: how many. */
 static size_t mark_lane(const vdit_walk *walk, vdit_tensor *bits, size_t lane, size_t t)
@@ -30,7 +23,7 @@ static size_t mark_lane(const vdit_walk *walk, vdit_tensor *bits, size_t lane, s
 
     for (size_t j = 0; j < keys; j++)
         if (walk->logit[j * nr + lane % nr] >= least) {
-            mark(bits, walk->stream.first + lane, head->key_at[t * VDIT_TILE + j]);
+            vdit_bits_set(bits, 0, 0, walk->stream.first + lane, head->key_at[t * VDIT_TILE + j]);
             count++;
         }
     return count;
@@ -60,7 +53,7 @@ static void mark_exactly(vdit_last *last, vdit_tensor *bits, size_t r)
             any = 1;
         }
         if (order >= 0)
-            mark(bits, r, last->head->key_at[j]);
+            vdit_bits_set(bits, 0, 0, r, last->head->key_at[j]);
     }
 }
 

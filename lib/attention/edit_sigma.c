@@ -8,6 +8,7 @@
  */
 #include <math.h>
 #include <string.h>
+#include "attention/bits.h"
 #include "attention/intervene.h"
 
 /* The working set of one head. */
@@ -33,13 +34,6 @@ static double element(const vdit_tensor *t, size_t r, size_t c)
 
     vdit_load_f64(&value, 1, vdit_tensor_at(t, index), 1, t->dtype);
     return value;
-}
-
-static int bit(const vdit_tensor *t, size_t r, size_t j)
-{
-    size_t index[4] = {0, 0, r, j / 8};
-
-    return *(const unsigned char *)vdit_tensor_at(t, index) >> j % 8 & 1;
 }
 
 static void new_facts(noise_job *job, part_facts *facts)
@@ -151,7 +145,7 @@ static double free_values(const part_facts *facts, const vdit_tensor *v, size_t 
     double sum = 0;
 
     for (size_t j = 0; j < v->shape[2]; j++)
-        if (bit(&facts->free, r, j)) {
+        if (vdit_bits_has(&facts->free, 0, 0, r, j)) {
             double size = fabs(element(v, j, c)) + x;
             sum += size * size;
         }

@@ -1,6 +1,7 @@
 /* head.c - packing one head and the norms of its bounds. */
 #include <math.h>
 #include <string.h>
+#include "attention/bits.h"
 #include "attention/head.h"
 #include "exact/simd.h"
 
@@ -153,11 +154,7 @@ static double call_mask(const vdit_head *head, size_t r, size_t j)
 
 int vdit_head_frozen(const vdit_head *head, size_t r, size_t j)
 {
-    const vdit_tensor *keep = head->edit->keep;
-    size_t index[4] = {keep->shape[0] == 1 ? 0 : head->b, keep->shape[1] == 1 ? 0 : head->h, r,
-                       j / 8};
-
-    return *(const unsigned char *)vdit_tensor_at(keep, index) >> j % 8 & 1;
+    return vdit_bits_has(head->edit->keep, head->b, head->h, r, j);
 }
 
 /* Whether a frozen mask acts before the softmax. */

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include "attention/intervene.h"
+#include "attention/report.h"
 
 /* One head as a call of its own, with the tensors that it points to. */
 typedef struct one {
@@ -103,33 +104,6 @@ static int is_plain(const vdit_edit *edit)
            edit->replace == 0 && edit->mix == 0 && edit->gate == 1;
 }
 
-static int wants_report(const vdit_head_report *report)
-{
-    return report->threshold != NULL || report->masked != NULL || report->kept_mass != NULL ||
-           report->keep != NULL || report->free != NULL;
-}
-
-/* Clears the report, whose bits are then set one by one. */
-static void clear_report(const one *head)
-{
-    const vdit_head_report *report = &head->report;
-    size_t rows = head->call.rows ? head->call.rows->shape[0] : head->call.q->shape[2];
-    const vdit_tensor *list[3] = {report->threshold, report->masked, report->kept_mass};
-
-    for (size_t r = 0; r < rows; r++) {
-        size_t index[4] = {0, 0, r, 0};
-
-        for (int i = 0; i < 3; i++)
-            if (list[i] != NULL)
-                memset(vdit_tensor_at(list[i], index), 0, vdit_dtype_size(list[i]->dtype));
-        for (; report->keep != NULL && index[3] < report->keep->shape[3]; index[3]++)
-            *(unsigned char *)vdit_tensor_at(report->keep, index) = 0;
-        index[3] = 0;
-        for (; report->free != NULL && index[3] < report->free->shape[3]; index[3]++)
-            *(unsigned char *)vdit_tensor_at(report->free, index) = 0;
-    }
-}
-
 /* The output with what was kept divided out, whatever the edit does with the rest. */
 static void run_renormalised(vdit_run *run, const one *head, const double *tau,
                              const uint64_t *quota)
@@ -142,39 +116,6 @@ static void run_renormalised(vdit_run *run, const one *head, const double *tau,
     call.edits = edits;
     call.o = head->report.renormalised;
     vdit_edited_head(run, &call, tau, quota, NULL);
-}
-
-/* The mass that the map without the masks before the softmax has on what they keep. */
-static void run_dense(vdit_run *run, const one *head)
-{
-    const vdit_tensor *mass = head->report.dense_mass;
-    size_t shape[4] = {1, 1, mass->shape[2], (head->call.k->shape[2] + 7) / 8};
-    vdit_attention call = head->call;
-    vdit_edit_report report = {.size = sizeof report, .kept_mass = head->report.dense_mass};
-    const vdit_edit *edits[1];
-    vdit_tensor bits;
-    vdit_head kept;
-    vdit_edit edit;
-
-    call.o = NULL;
-    if (vdit_tensor_new(run, &bits, VDIT_U8, 4, shape) != VDIT_OK ||
-        vdit_head_new(run, &kept, &call) != VDIT_OK)
-        return;
-    memset(bits.data, 0, shape[2] * shape[3]);
-    vdit_head_load(run, &kept, 0, 0);
-    for (size_t r = 0; r < shape[2]; r++)
-        for (size_t n = 0; n < kept.keys; n++) {
-            size_t j = kept.key_at[n];
-            if (vdit_head_mask(&kept, r, j) != -INFINITY)
-                ((unsigned char *)bits.data)[r * shape[3] + j / 8] |= (unsigned char)(1u << j % 8);
-        }
-    vdit_edit_init(&edit);
-    edit.tokens = head->edit.tokens;
-    edit.prune = VDIT_PRUNE_MASK;
-    edit.keep = &bits;
-    edits[0] = &edit;
-    call.edits = edits;
-    vdit_edited_head(run, &call, NULL, NULL, &report);
 }
 
 /*
@@ -205,12 +146,13 @@ static vdit_status run_edited(vdit_run *run, one *head)
     uint64_t *quota;
 
     if (head->report.dense_mass != NULL)
-        run_dense(run, head);
+        vdit_report_dense(run, head->report.dense_mass, &head->call);
     if (head->edit.temperature == 0)
         apply_argmax(run, head, &bits);
     if (vdit_run_status(run) != VDIT_OK)
         return vdit_run_status(run);
-    if (is_plain(&head->edit) && !wants_report(&head->report)) {
+    if (is_plain(&head->edit)) {
+        vdit_report_plain(run, &head->report, &head->call);
         if (head->report.renormalised != NULL) {
             map.o = head->report.renormalised;
             map.lse = map.map = map.sigma = NULL;
@@ -233,7 +175,7 @@ static vdit_status run_edited(vdit_run *run, one *head)
         head->call.o = &o;
     }
     vdit_edited_head(run, &head->call, tau, quota,
-                     wants_report(&head->report) ? &head->report : NULL);
+                     vdit_report_is_wanted(&head->report) ? &head->report : NULL);
     head->call.sigma = sigma;
     if (sigma != NULL && vdit_run_status(run) == VDIT_OK)
         vdit_edit_sigma(run, &head->call, tau, quota);
@@ -294,7 +236,7 @@ static void row_tensors(one *head, vdit_tensor ***list)
     list[10] = &report->free;
 }
 
-/* Computes the n rows of list alone. */
+/* Computes the n rows of list alone, and what is said of them. */
 static void run_rows(vdit_run *run, one *head, const size_t *list, size_t n)
 {
     one *some = vdit_run_alloc(run, 1, sizeof *some);
@@ -314,6 +256,8 @@ static void run_rows(vdit_run *run, one *head, const size_t *list, size_t n)
     row_tensors(some, there);
     for (int i = 0; i < ROW_OUTPUTS; i++)
         *there[i] = pick_rows(run, *here[i], list, n);
+    if (vdit_run_status(run) == VDIT_OK)
+        vdit_report_clear(&some->report, &some->call);
     some->edit.threshold = pick_rows(run, head->edit.threshold, list, n);
     some->edit.keep = pick_rows(run, head->edit.keep, list, n);
     some->edit.source_map = pick_rows(run, head->edit.source_map, list, n);
@@ -323,17 +267,32 @@ static void run_rows(vdit_run *run, one *head, const size_t *list, size_t n)
     vdit_run_release(run, mark);
 }
 
+/* Takes the head's edit away, but for what its tokens are. */
+static void turn_off(one *head)
+{
+    vdit_tokens tokens = head->edit.tokens;
+
+    vdit_edit_init(&head->edit);
+    head->edit.tokens = tokens;
+    head->edits[0] = &head->edit;
+    head->call.edits = head->edits;
+}
+
 /* A head of which only the rows of one kind are edited: all plainly, then those once more. */
 static void run_some(vdit_run *run, one *head, const vdit_layout *layout)
 {
     size_t rows = head->call.rows ? head->call.rows->shape[0] : head->call.q->shape[2], n = 0;
     size_t *list = vdit_run_alloc(run, rows, sizeof *list);
-    vdit_attention plain = head->call;
+    one *plain = vdit_run_alloc(run, 1, sizeof *plain);
 
-    plain.edits = NULL;
-    vdit_attention_plain(run, &plain);
+    if (plain == NULL)
+        return;
+    *plain = *head;
+    turn_off(plain);
+    run_edited(run, plain);
     for (size_t r = 0; list != NULL && r < rows; r++)
-        if ((vdit_axis_kind(&layout->query, vdit_query_at(&plain, r)) & head->edit.queries) != 0)
+        if ((vdit_axis_kind(&layout->query, vdit_query_at(&head->call, r)) & head->edit.queries) !=
+            0)
             list[n++] = r;
     if (list != NULL) {
         vdit_edit_operands(&head->call, &head->edit);
@@ -350,13 +309,10 @@ static vdit_status run_head(vdit_run *run, const vdit_attention *call, size_t b,
     if (head == NULL)
         return vdit_run_status(run);
     cut_head(head, call, b, h);
-    if (head->call.edits == NULL || vdit_edit_is_off(&head->edit)) {
-        vdit_edit_init(&head->edit);
-        head->edits[0] = &head->edit;
-        head->call.edits = head->edits;
-    }
+    if (head->call.edits == NULL || vdit_edit_is_off(&head->edit))
+        turn_off(head);
     vdit_layout_set(run, &layout, &head->edit.tokens, call->q->shape[2], call->k->shape[2]);
-    clear_report(head);
+    vdit_report_clear(&head->report, &head->call);
     if (head->edit.queries != VDIT_ANY && head->edit.queries != 0 && layout.query.text > 0) {
         run_some(run, head, &layout);
     } else {

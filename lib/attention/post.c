@@ -1,6 +1,7 @@
 /* post.c - the mask after the softmax. */
 #include <math.h>
 #include <string.h>
+#include "attention/bits.h"
 #include "attention/post.h"
 
 /* The blocks in which entries are dropped, or may be, as bytes: 1 where the entry lies in them. */
@@ -108,20 +109,11 @@ static int keeps(vdit_post_panel *panel, vdit_post_lane *lane, size_t j, double 
     return !below(vdit_walk_row_entry(panel->walk, lane->r, j), post->tau[lane->r], &lane->quota);
 }
 
-/* Sets the bit of key j of the call in row r. */
-static void mark(const vdit_tensor *bits, size_t r, size_t j)
-{
-    size_t index[4] = {0, 0, r, j / 8};
-    unsigned char *byte = vdit_tensor_at(bits, index);
-
-    *byte = (unsigned char)(*byte | 1u << j % 8);
-}
-
 void vdit_post_mark(const vdit_post *post, const unsigned char *keep, size_t r)
 {
     for (size_t j = 0; j < post->head->keys; j++)
         if (keep[j])
-            mark(post->kept, r, post->head->key_at[j]);
+            vdit_bits_set(post->kept, 0, 0, r, post->head->key_at[j]);
 }
 
 /* Marks packed key j of a lane if its entry is free. */
@@ -138,7 +130,7 @@ static void look_near(vdit_post_panel *panel, const vdit_post_lane *lane, size_t
         is_free = entry >= near[0] && entry < near[1];
     }
     if (is_free)
-        mark(post->free, lane->r, post->head->key_at[j]);
+        vdit_bits_set(post->free, 0, 0, lane->r, post->head->key_at[j]);
 }
 
 /* sum (and its second word) += x (and low), in stage 1 as a pair. */
@@ -176,7 +168,7 @@ static void lane_tile(vdit_post_panel *panel, size_t i, size_t t, double *weight
         if (post->near != NULL && low == NULL && panel->place[j] == VDIT_PLACE_COMPARED)
             look_near(panel, lane, first + j, weight[at]);
         if (keep && post->kept != NULL && low == NULL)
-            mark(post->kept, lane->r, head->key_at[first + j]);
+            vdit_bits_set(post->kept, 0, 0, lane->r, head->key_at[first + j]);
         if (keep) {
             add(&tile.kept, &tile.kept_low, weight[at], low ? &low[at] : NULL);
             tile.kept_count++;

@@ -7,21 +7,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "attention/bits.h"
 #include "golden/evidence.h"
 #include "golden/planned.h"
-
-/* Returns: the byte of the mask that holds the bit of key j. */
-static unsigned char *byte_of(const vdit_tensor *keep, size_t b, size_t h, size_t r, size_t j)
-{
-    const size_t index[] = {b, h, r, j / 8};
-
-    return vdit_tensor_at(keep, index);
-}
-
-static int is_kept(const vdit_tensor *keep, size_t b, size_t h, size_t r, size_t j)
-{
-    return *byte_of(keep, b, h, r, j) >> j % 8 & 1;
-}
 
 /* The number that a row's entries were compared with; NaN where the mask does not go by rank. */
 static double threshold_of(const vdit_golden *golden, size_t b, size_t h, size_t r)
@@ -76,7 +64,8 @@ static void compare_row(const vdit_evidence *ev, const vdit_golden *golden, cons
     double reach = reach_of(ev, golden, at[0], at[1], at[2]);
 
     for (size_t j = 0; j < ev->Nk; j++) {
-        if (is_kept(keep, at[0], at[1], at[2], j) == is_kept(actual, at[0], at[1], at[2], j))
+        if (vdit_bits_has(keep, at[0], at[1], at[2], j) ==
+            vdit_bits_has(actual, at[0], at[1], at[2], j))
             continue;
         if (is_free((double)entries[j], threshold, reach))
             *flips += entries[j] != 0;
@@ -141,7 +130,7 @@ vdit_row_mask vdit_decision_row(const vdit_evidence *evidence, const vdit_tensor
     vdit_row_mask row = {0, 0};
 
     for (size_t j = 0; j < evidence->Nk; j++)
-        if (entries[j] != 0 && is_kept(keep, b, h, r, j))
+        if (entries[j] != 0 && vdit_bits_has(keep, b, h, r, j))
             row.mass += (double)entries[j];
         else
             row.masked += entries[j] != 0;
@@ -176,7 +165,7 @@ static size_t list_free(vdit_tensor *bits, const vdit_evidence *ev, const vdit_g
                 double reach = reach_of(ev, golden, b, h, r);
                 for (size_t j = 0; j < ev->Nk; j++)
                     if (entries[j] != 0 && is_free((double)entries[j], threshold, reach)) {
-                        *byte_of(bits, b, h, r, j) |= (unsigned char)(1u << j % 8);
+                        vdit_bits_set(bits, b, h, r, j);
                         count++;
                     }
             }
