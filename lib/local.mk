@@ -221,6 +221,8 @@ libvdit_core_la_SOURCES = \
 	%D%/model/config.h \
 	%D%/model/family.h \
 	%D%/model/forward.c \
+	%D%/model/module.c \
+	%D%/model/module.h \
 	%D%/model/net.c \
 	%D%/model/net.h \
 	%D%/model/net_attend.c \
