@@ -218,9 +218,14 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/text.h \
 	%D%/golden/verify.c \
 	%D%/golden/video.c \
+	%D%/model/checkpoint.c \
+	%D%/model/checkpoint.h \
+	%D%/model/config.c \
 	%D%/model/config.h \
+	%D%/model/family.c \
 	%D%/model/family.h \
 	%D%/model/forward.c \
+	%D%/model/model.c \
 	%D%/model/module.c \
 	%D%/model/module.h \
 	%D%/model/net.c \

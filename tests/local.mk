@@ -113,6 +113,10 @@ check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_grade %D%/te
 %C%_test_judge_kernels_SOURCES = %D%/test_judge_kernels.c %D%/emulator.c %D%/emulator.h
 %C%_test_judge_kernels_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_model_config
+%C%_test_model_config_SOURCES = %D%/test_model_config.c
+%C%_test_model_config_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_plan %D%/test_plan_errors %D%/test_plan_text
 %C%_test_plan_errors_SOURCES = %D%/test_plan_errors.c
 %C%_test_plan_errors_LDADD = $(TEST_LIBS)
@@ -387,6 +391,7 @@ VALGRIND_TESTS = \
 	%D%/test_file_write \
 	%D%/test_golden_family \
 	%D%/test_golden_recipe \
+	%D%/test_model_config \
 	%D%/test_plan \
 	%D%/test_plan_errors \
 	%D%/test_op_linear

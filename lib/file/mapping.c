@@ -32,6 +32,13 @@ static int open_regular(vdit_run *run, const char *path, struct stat *facts)
     return -1;
 }
 
+int vdit_path_exists(const char *path)
+{
+    struct stat facts;
+
+    return path != NULL && stat(path, &facts) == 0;
+}
+
 vdit_status vdit_mapping_open(vdit_run *run, vdit_mapping *mapping, const char *path)
 {
     static const unsigned char nothing[1] = {0};

@@ -15,6 +15,9 @@ typedef struct vdit_mapping {
  */
 vdit_status vdit_mapping_open(vdit_run *run, vdit_mapping *mapping, const char *path);
 
+/* Returns: 1 if the path, which may be NULL, leads to a file or folder. */
+int vdit_path_exists(const char *path);
+
 void vdit_mapping_close(const vdit_mapping *mapping);
 
 #endif

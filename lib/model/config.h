@@ -11,6 +11,28 @@
 
 typedef struct vdit_config vdit_config;
 
+/*
+ * Reads a JSON object. In: where the keys and their texts live; name, for messages; text[size].
+ * Returns: the keys, to be closed, or NULL with the run failed.
+ */
+vdit_config *vdit_config_open(vdit_run *run, vdit_run *memory, const char *name, const char *text,
+                              size_t size);
+
+/* Returns: the text of "_class_name", NULL if there is none; until keys are closed. */
+const char *vdit_config_class(const vdit_config *keys);
+
+/* After the last question: fails the run if a key was never asked for. */
+void vdit_config_check(vdit_config *keys);
+
+/*
+ * Returns: the configuration in effect as a JSON text: class_name as "_class_name", and every key that was asked for, in
+ * that order, with its value or its default; in the run's memory.
+ */
+const char *vdit_config_effective(vdit_run *run, const vdit_config *keys, const char *class_name);
+
+/* keys may be NULL. */
+void vdit_config_close(vdit_config *keys);
+
 /* Returns: a whole number in least .. 2^31. */
 size_t vdit_config_size(vdit_config *keys, const char *key, size_t least, size_t missing);
 
@@ -23,7 +45,7 @@ double vdit_config_number(vdit_config *keys, const char *key, double missing);
 /* Returns: 0 or 1. */
 int vdit_config_flag(vdit_config *keys, const char *key, int missing);
 
-/* Returns: a text that lives as long as keys. missing may be NULL. */
+/* Returns: a text in the memory that vdit_config_open was given. missing may be NULL. */
 const char *vdit_config_text(vdit_config *keys, const char *key, const char *missing);
 
 /* Out: out[count], whole numbers >= 1. In: a list of exactly count, or missing[count]. */

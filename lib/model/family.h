@@ -45,8 +45,9 @@ struct vdit_model {
     vdit_run *memory; /* owns all below and this struct */
     const vdit_network *family;
     void *config;
-    const char *path;   /* for messages */
-    vdit_file *weights; /* NULL: configured only */
+    const char *effective; /* the configuration, every key of it, as JSON */
+    const char *path;      /* for messages */
+    vdit_file *weights;    /* NULL: configured only */
 };
 
 #endif

@@ -15,14 +15,16 @@
 #define VDIT_MODEL_H
 
 #include <vdit/backend.h>
+#include <vdit/file.h>
 #include <vdit/meter.h>
 #include <vdit/plan.h>
 
 typedef struct vdit_model vdit_model;
 
 /*
- * Opens a checkpoint folder: reads the configuration, maps the weights, and compares names and shapes with what the
- * network asks for; unknown, missing and misshaped tensors are named. A model belongs to itself, as a file does.
+ * Opens a checkpoint folder, or its folder transformer/: reads the configuration, maps the weights, and compares names,
+ * shapes and dtypes with what the network asks for; the first tensor that is missing, misshaped, of another dtype than
+ * f32, bf16 and f16, or unknown is named, the others are counted. A model belongs to itself, as a file does.
  * Out: model. In: path. Returns: VDIT_OK, VDIT_ERR_IO, VDIT_ERR_FORMAT, VDIT_ERR_UNSUPPORTED, ...
  */
 VDIT_API vdit_status vdit_model_open(vdit_run *run, vdit_model **model, const char *path);
@@ -40,11 +42,22 @@ VDIT_API void vdit_model_close(vdit_model *model);
 /* Returns: "wan", "mochi", "hunyuan" or "cogvideox". */
 VDIT_API const char *vdit_model_family(const vdit_model *model);
 
+/*
+ * Returns: the configuration in effect, defaults included, as the text of a config.json; lives as long as the model.
+ */
+VDIT_API const char *vdit_model_configuration(const vdit_model *model);
+
+/* Returns: the open checkpoint, with its tensors; NULL if there is none. */
+VDIT_API const vdit_file *vdit_model_weights(const vdit_model *model);
+
 /* The extents of one call. Those that a family does not have are 0. */
 typedef struct vdit_extents {
     size_t batch, frames, height, width; /* of the latents */
     size_t text;                         /* rows of the text embedding */
 } vdit_extents;
+
+/* Returns: the smallest extents that the network takes. */
+VDIT_API vdit_extents vdit_model_smallest(const vdit_model *model);
 
 /* What a call takes, known from the configuration: shapes of its tensors for such extents, rank 0 where there is none. */
 typedef struct vdit_model_inputs {

@@ -1,0 +1,12 @@
+/* family.c - the families of networks that there are. */
+#include "model/family.h"
+
+/* In the order of vdit-model's help; ends with NULL. */
+static const vdit_network *const families[] = {
+    NULL,
+};
+
+const vdit_network *vdit_network_at(size_t i)
+{
+    return i < sizeof families / sizeof *families ? families[i] : NULL;
+}
