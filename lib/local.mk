@@ -233,6 +233,7 @@ libvdit_core_la_SOURCES = \
 	%D%/model/net_attend.c \
 	%D%/model/net_op.c \
 	%D%/model/net_view.c \
+	%D%/model/wan.c \
 	%D%/op/elementwise.c \
 	%D%/op/elementwise.h \
 	%D%/op/exp.c \

@@ -120,8 +120,10 @@ const char *vdit_config_text(vdit_config *keys, const char *key, const char *mis
     const char *text = value != NULL ? json_string_value(value) : missing;
     char *copy;
 
-    if (value != NULL && text == NULL)
+    if (value != NULL && text == NULL) {
         refuse(keys, key, "a text");
+        text = missing; /* so that a family may compare it */
+    }
     answer(keys, key, text != NULL ? json_string(text) : json_null());
     if (text == NULL)
         return NULL;

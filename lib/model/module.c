@@ -1,5 +1,16 @@
 /* module.c - modules that several families share. */
 #include "model/module.h"
+#include "base/internal.h"
+
+vdit_tensor vdit_module_input(vdit_run *run, vdit_dtype dtype, int rank, const size_t *shape)
+{
+    vdit_tensor none = {0};
+
+    if (vdit_shape_fits(dtype, rank, shape))
+        return vdit_tensor_view(NULL, dtype, rank, shape);
+    vdit_run_fail(run, VDIT_ERR_LIMIT, "forward: an input or output is too large to be addressed");
+    return none;
+}
 
 vdit_tensor vdit_module_activation(vdit_net *net, const char *name, vdit_tensor x,
                                    vdit_activation f)

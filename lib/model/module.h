@@ -4,6 +4,9 @@
 
 #include "model/net.h"
 
+/* Returns: an input's shape and usual dtype, without data; fails the run if such a tensor cannot be addressed. */
+vdit_tensor vdit_module_input(vdit_run *run, vdit_dtype dtype, int rank, const size_t *shape);
+
 /* A nonlinear function that is a module of its own: recorded under name. */
 vdit_tensor vdit_module_activation(vdit_net *net, const char *name, vdit_tensor x,
                                    vdit_activation f);
