@@ -222,6 +222,9 @@ libvdit_core_la_SOURCES = \
 	%D%/model/checkpoint.h \
 	%D%/model/config.c \
 	%D%/model/config.h \
+	%D%/model/cogvideox.c \
+	%D%/model/cogvideox.h \
+	%D%/model/cogvideox_place.c \
 	%D%/model/family.c \
 	%D%/model/family.h \
 	%D%/model/forward.c \

@@ -78,7 +78,7 @@ static size_t whole(vdit_config *keys, const char *key, size_t least, json_int_t
                       least, (intmax_t)limit);
         number = (json_int_t)least;
     }
-    answer(keys, key, json_integer(number));
+    answer(keys, key, value == NULL && missing < least ? json_null() : json_integer(number));
     return (size_t)number;
 }
 

@@ -33,7 +33,7 @@ const char *vdit_config_effective(vdit_run *run, const vdit_config *keys, const 
 /* keys may be NULL. */
 void vdit_config_close(vdit_config *keys);
 
-/* Returns: a whole number in least .. 2^31. */
+/* Returns: a whole number in least .. 2^31; missing may be 0 below that: then the key may stay null. */
 size_t vdit_config_size(vdit_config *keys, const char *key, size_t least, size_t missing);
 
 /* Returns: a number of layers, in least .. 4,096: a pass over shapes alone ends soon for each. */

@@ -1,4 +1,5 @@
 /* forward.c - one call of a denoiser: what a family's network is given, and what becomes of its output. */
+#include <stdlib.h>
 #include <string.h>
 #include "model/family.h"
 
@@ -194,6 +195,36 @@ static void run_dry(survey_state *s, const vdit_model *model, const vdit_model_i
     survey->bytes = (double)net.peak;
 }
 
+/* By name, then by place. */
+static int compare_infos(const void *a, const void *b)
+{
+    const vdit_name_info *x = *(vdit_name_info *const *)a, *y = *(vdit_name_info *const *)b;
+    int order = strcmp(x->name, y->name);
+
+    return order != 0 ? order : (x > y) - (x < y);
+}
+
+/* A weight that is used again, as by a norm that runs twice, stays once, at its first use. */
+static void drop_repeated_weights(vdit_run *run, vdit_model_survey *survey)
+{
+    size_t count = survey->weight_count, kept = 0;
+    vdit_name_info **sorted = vdit_run_alloc(run, count, sizeof *sorted);
+    char *repeated = vdit_run_alloc(run, count, 1);
+
+    if (vdit_run_status(run) != VDIT_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &survey->weights[i];
+    qsort(sorted, count, sizeof *sorted, compare_infos);
+    for (size_t i = 0; i < count; i++)
+        repeated[sorted[i] - survey->weights] =
+            i > 0 && strcmp(sorted[i]->name, sorted[i - 1]->name) == 0;
+    for (size_t i = 0; i < count; i++)
+        if (!repeated[i])
+            survey->weights[kept++] = survey->weights[i];
+    survey->weight_count = kept;
+}
+
 vdit_status vdit_model_survey_of(vdit_run *run, const vdit_model *model,
                                  const vdit_extents *extents, vdit_dtype dtype,
                                  vdit_model_survey *survey)
@@ -211,6 +242,8 @@ vdit_status vdit_model_survey_of(vdit_run *run, const vdit_model *model,
     state.fills = 1;
     if (vdit_run_status(run) == VDIT_OK)
         run_dry(&state, model, &inputs, dtype);
+    if (vdit_run_status(run) == VDIT_OK)
+        drop_repeated_weights(run, &made);
     if (vdit_run_status(run) == VDIT_OK)
         *survey = made;
     return vdit_run_status(run);
