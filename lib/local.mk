@@ -102,7 +102,6 @@ libvdit_core_la_SOURCES = \
 	%D%/backend/known.h \
 	%D%/backend/object.c \
 	%D%/backend/object.h \
-	%D%/backend/pending.h \
 	%D%/backend/plugin.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \

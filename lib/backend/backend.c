@@ -4,11 +4,37 @@
 #include "backend/fast.h"
 
 static const vdit_backend backends[] = {
-    {sizeof(vdit_backend), "reference", "every element is the real result rounded once",
-     vdit_linear, vdit_matmul, vdit_exp, vdit_log, vdit_attention_reference,
-     vdit_attention_reference},
-    {sizeof(vdit_backend), "fast", "binary32 arithmetic, no promise on bits", vdit_fast_linear,
-     vdit_fast_matmul, vdit_exp, vdit_log, vdit_attention_fast, NULL},
+    {
+        .size = sizeof(vdit_backend),
+        .name = "reference",
+        .about = "every element is the real result rounded once",
+        .linear = vdit_linear,
+        .matmul = vdit_matmul,
+        .exp = vdit_exp,
+        .log = vdit_log,
+        .attention = vdit_attention_reference,
+        .edited = vdit_attention_reference,
+        .conv = vdit_conv,
+        .layer_norm = vdit_layer_norm,
+        .rms_norm = vdit_rms_norm,
+        .group_norm = vdit_group_norm,
+        .activate = vdit_activate,
+        .activate_gated = vdit_activate_gated,
+        .add = vdit_add,
+        .modulate = vdit_modulate,
+        .gated_add = vdit_gated_add,
+        .rotary = vdit_rotary,
+    },
+    {
+        .size = sizeof(vdit_backend),
+        .name = "fast",
+        .about = "binary32 arithmetic, no promise on bits",
+        .linear = vdit_fast_linear,
+        .matmul = vdit_fast_matmul,
+        .exp = vdit_exp,
+        .log = vdit_log,
+        .attention = vdit_attention_fast,
+    },
 };
 
 const vdit_backend *vdit_backend_at(size_t i)

@@ -1,6 +1,6 @@
 /* net_op.c - operators of a network: an output of the right shape, the backend's operator, a record. */
 #include <string.h>
-#include "backend/pending.h"
+#include <vdit/backend.h>
 #include "model/net.h"
 
 /* Returns: 1 if there is something to compute. */

@@ -27,6 +27,13 @@ vdit_status vdit_rms_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, c
     return pending(run, "rms_norm");
 }
 
+vdit_status vdit_group_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, size_t groups,
+                            const vdit_tensor *w, const vdit_tensor *b, double eps)
+{
+    (void)y, (void)x, (void)groups, (void)w, (void)b, (void)eps;
+    return pending(run, "group_norm");
+}
+
 vdit_status vdit_activate(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, vdit_activation f)
 {
     (void)y, (void)x, (void)f;

@@ -30,6 +30,24 @@ typedef struct vdit_backend {
     vdit_status (*log)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x);
     vdit_status (*attention)(vdit_run *run, const vdit_attention *a); /* without edits */
     vdit_status (*edited)(vdit_run *run, const vdit_attention *a);    /* with edits (vdit/edit.h) */
+    vdit_status (*conv)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *w,
+                        const vdit_tensor *b, const vdit_conv_walk *walk);
+    vdit_status (*layer_norm)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                              const vdit_tensor *w, const vdit_tensor *b, double eps);
+    vdit_status (*rms_norm)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                            const vdit_tensor *w, double eps);
+    vdit_status (*group_norm)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, size_t groups,
+                              const vdit_tensor *w, const vdit_tensor *b, double eps);
+    vdit_status (*activate)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, vdit_activation f);
+    vdit_status (*activate_gated)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                                  vdit_activation f);
+    vdit_status (*add)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *z);
+    vdit_status (*modulate)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                            const vdit_tensor *scale, const vdit_tensor *shift);
+    vdit_status (*gated_add)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                             const vdit_tensor *gate, const vdit_tensor *z);
+    vdit_status (*rotary)(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                          const vdit_tensor *cosine, const vdit_tensor *sine);
 } vdit_backend;
 
 /* Returns: the backend of that name ("reference", "fast"), or NULL. */
@@ -55,6 +73,36 @@ VDIT_API vdit_status vdit_backend_log(vdit_run *run, const vdit_backend *backend
                                       const vdit_tensor *x);
 VDIT_API vdit_status vdit_backend_attention(vdit_run *run, const vdit_backend *backend,
                                             const vdit_attention *a);
+VDIT_API vdit_status vdit_backend_conv(vdit_run *run, const vdit_backend *backend, vdit_tensor *y,
+                                       const vdit_tensor *x, const vdit_tensor *w,
+                                       const vdit_tensor *b, const vdit_conv_walk *walk);
+VDIT_API vdit_status vdit_backend_layer_norm(vdit_run *run, const vdit_backend *backend,
+                                             vdit_tensor *y, const vdit_tensor *x,
+                                             const vdit_tensor *w, const vdit_tensor *b,
+                                             double eps);
+VDIT_API vdit_status vdit_backend_rms_norm(vdit_run *run, const vdit_backend *backend,
+                                           vdit_tensor *y, const vdit_tensor *x,
+                                           const vdit_tensor *w, double eps);
+VDIT_API vdit_status vdit_backend_group_norm(vdit_run *run, const vdit_backend *backend,
+                                             vdit_tensor *y, const vdit_tensor *x, size_t groups,
+                                             const vdit_tensor *w, const vdit_tensor *b,
+                                             double eps);
+VDIT_API vdit_status vdit_backend_activate(vdit_run *run, const vdit_backend *backend,
+                                           vdit_tensor *y, const vdit_tensor *x, vdit_activation f);
+VDIT_API vdit_status vdit_backend_activate_gated(vdit_run *run, const vdit_backend *backend,
+                                                 vdit_tensor *y, const vdit_tensor *x,
+                                                 vdit_activation f);
+VDIT_API vdit_status vdit_backend_add(vdit_run *run, const vdit_backend *backend, vdit_tensor *y,
+                                      const vdit_tensor *x, const vdit_tensor *z);
+VDIT_API vdit_status vdit_backend_modulate(vdit_run *run, const vdit_backend *backend,
+                                           vdit_tensor *y, const vdit_tensor *x,
+                                           const vdit_tensor *scale, const vdit_tensor *shift);
+VDIT_API vdit_status vdit_backend_gated_add(vdit_run *run, const vdit_backend *backend,
+                                            vdit_tensor *y, const vdit_tensor *x,
+                                            const vdit_tensor *gate, const vdit_tensor *z);
+VDIT_API vdit_status vdit_backend_rotary(vdit_run *run, const vdit_backend *backend, vdit_tensor *y,
+                                         const vdit_tensor *x, const vdit_tensor *cosine,
+                                         const vdit_tensor *sine);
 
 /* Counts up when a plugin compiled before could no longer be called. Fields that are appended leave
    it alone: their structs say how large they are. */
