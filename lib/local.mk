@@ -99,9 +99,14 @@ libvdit_core_la_SOURCES = \
 	%D%/backend/call.c \
 	%D%/backend/fast.c \
 	%D%/backend/fast.h \
+	%D%/backend/fast_blas.c \
+	%D%/backend/fast_product.c \
+	%D%/backend/fast_product.h \
 	%D%/backend/known.h \
 	%D%/backend/object.c \
 	%D%/backend/object.h \
+	%D%/backend/panel.c \
+	%D%/backend/panel.h \
 	%D%/backend/plugin.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \
@@ -128,6 +133,8 @@ libvdit_core_la_SOURCES = \
 	%D%/exact/settle.c \
 	%D%/exact/settle.h \
 	%D%/exact/simd.h \
+	%D%/exact/single.c \
+	%D%/exact/single.h \
 	%D%/exact/tally.h \
 	%D%/file/dense.c \
 	%D%/file/dense.h \

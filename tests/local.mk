@@ -29,6 +29,10 @@ check_PROGRAMS += %D%/test_backend_call
 %C%_test_backend_call_SOURCES = %D%/test_backend_call.c
 %C%_test_backend_call_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_backend_product
+%C%_test_backend_product_SOURCES = %D%/test_backend_product.c
+%C%_test_backend_product_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)
@@ -36,6 +40,10 @@ check_PROGRAMS += %D%/test_base
 check_PROGRAMS += %D%/test_captured
 %C%_test_captured_SOURCES = %D%/test_captured.c
 %C%_test_captured_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += %D%/test_exact_single
+%C%_test_exact_single_SOURCES = %D%/test_exact_single.c
+%C%_test_exact_single_LDADD = $(TEST_LIBS)
 
 FILE_SUPPORT = %D%/file_support.c %D%/file_support.h
 
