@@ -127,6 +127,7 @@ libvdit_core_la_SOURCES = \
 	%D%/exact/mp_constants.c \
 	%D%/exact/mp_constants.h \
 	%D%/exact/mp_elementary.c \
+	%D%/exact/odd.h \
 	%D%/exact/pair.h \
 	%D%/exact/round.c \
 	%D%/exact/round.h \

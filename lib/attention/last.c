@@ -10,8 +10,6 @@
 #include <string.h>
 #include "attention/last.h"
 
-#define SNAP_BITS 90
-
 vdit_status vdit_last_new(vdit_run *run, vdit_last *last, const vdit_head *head)
 {
     memset(last, 0, sizeof *last);
@@ -92,17 +90,6 @@ void vdit_last_load(vdit_last *last, size_t r)
         vdit_mp_exp(&last->p[j], &last->p[j]);
         vdit_mp_add(&last->sum, &last->sum, &last->p[j]);
     }
-}
-
-void vdit_snap_to(vdit_mp *value, const vdit_mp *size)
-{
-    vdit_mp above;
-
-    if (size->sign == 0)
-        return;
-    vdit_mp_scale(&above, size, -64);
-    vdit_mp_add(&above, &above, size); /* 0.1... * 2^e: the least power above it is 2^e */
-    vdit_mp_snap(value, above.exponent - SNAP_BITS);
 }
 
 double vdit_last_output(const vdit_last *last, size_t c, vdit_dtype dtype)

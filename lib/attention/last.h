@@ -44,11 +44,4 @@ double vdit_last_entry(const vdit_last *last, size_t j);
 /* Returns: sigma of channel c, rounded once to bf16. */
 double vdit_last_sigma(const vdit_last *last, size_t c);
 
-/*
- * The snap rule: value becomes the nearest multiple of 2^-90 C, where C is the least power of two
- * above (1 + 2^-64) size; size 0 leaves it alone. The factor keeps sizes that are powers of two, as
- * those of equal weights and values are, clear of the step of C.
- */
-void vdit_snap_to(vdit_mp *value, const vdit_mp *size);
-
 #endif

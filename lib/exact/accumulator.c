@@ -160,3 +160,28 @@ double vdit_acc_round(const vdit_acc *a, vdit_dtype dtype)
                             vdit_limbs_sticky(limb, VDIT_ACC_LIMBS, length - 64),
                             length + VDIT_ACC_LOW, dtype);
 }
+
+/* Long division, bit by bit: 64 bits of the quotient from its first one on, and whether anything follows. */
+double vdit_acc_round_quotient(const vdit_acc *a, uint64_t divisor, vdit_dtype dtype)
+{
+    uint32_t limb[VDIT_ACC_LIMBS];
+    int sign = vdit_acc_magnitude(limb, a), bit = vdit_limbs_length(limb, VDIT_ACC_LIMBS);
+    uint64_t top = 0, rest = 0;
+
+    if (sign == 0)
+        return 0.0;
+    while (top >> 63 == 0) {
+        uint64_t carry = rest >> 63;
+
+        bit--; /* of a; below its lowest one are zeros */
+        rest = rest << 1 | (bit >= 0 ? limb[bit / 32] >> bit % 32 & 1 : 0);
+        top <<= 1;
+        if (carry != 0 || rest >= divisor) {
+            rest -= divisor; /* below the divisor again, whether a bit was carried out or not */
+            top |= 1;
+        }
+    }
+    return vdit_round_parts(sign < 0, top,
+                            rest != 0 || vdit_limbs_sticky(limb, VDIT_ACC_LIMBS, bit),
+                            bit + VDIT_ACC_LOW + 64, dtype);
+}

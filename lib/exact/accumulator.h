@@ -56,4 +56,7 @@ int vdit_acc_magnitude(uint32_t limb[VDIT_ACC_LIMBS], const vdit_acc *a);
  */
 double vdit_acc_round(const vdit_acc *a, vdit_dtype dtype);
 
+/* Returns: a / divisor, rounded once in the same way. In: divisor > 0. */
+double vdit_acc_round_quotient(const vdit_acc *a, uint64_t divisor, vdit_dtype dtype);
+
 #endif

@@ -51,6 +51,9 @@ void vdit_mp_div(vdit_mp *out, const vdit_mp *x, const vdit_mp *y);
 /* Returns: -1, 0 or 1 as x is below, equal to or above y. */
 int vdit_mp_compare(const vdit_mp *x, const vdit_mp *y);
 
+/* Out: out = the square root of x >= 0. */
+void vdit_mp_sqrt(vdit_mp *out, const vdit_mp *x);
+
 /*
  * Out: out = e^x. In: x < 2^30. The result is exactly 0 for x <= -2^30: a rule, far below what a sum
  * with a term e^0 = 1 can show.
@@ -68,5 +71,12 @@ double vdit_mp_round(const vdit_mp *x, vdit_dtype dtype);
 
 /* Out: x becomes the nearest multiple of 2^exponent, a tie the even one; it may become 0. */
 void vdit_mp_snap(vdit_mp *x, int64_t exponent);
+
+/*
+ * The snap rule: value becomes the nearest multiple of 2^-90 C, where C is the least power of two
+ * above (1 + 2^-64) size; size 0 leaves it alone. The factor keeps sizes that are powers of two, as
+ * those of equal weights and values are, clear of the step of C.
+ */
+void vdit_snap_to(vdit_mp *value, const vdit_mp *size);
 
 #endif
