@@ -244,12 +244,24 @@ libvdit_core_la_SOURCES = \
 	%D%/model/net_op.c \
 	%D%/model/net_view.c \
 	%D%/model/wan.c \
+	%D%/op/blend.c \
+	%D%/op/conv.c \
 	%D%/op/elementwise.c \
 	%D%/op/elementwise.h \
 	%D%/op/exp.c \
 	%D%/op/linear.c \
+	%D%/op/lines.c \
+	%D%/op/lines.h \
 	%D%/op/log.c \
+	%D%/op/map.c \
+	%D%/op/map.h \
+	%D%/op/masked_mean.c \
 	%D%/op/matmul.c \
+	%D%/op/norm.c \
+	%D%/op/norm.h \
+	%D%/op/norm_estimate.c \
+	%D%/op/norm_open.c \
+	%D%/op/norm_set.c \
 	%D%/op/pack.c \
 	%D%/op/pack.h \
 	%D%/op/pending.c \
@@ -257,6 +269,7 @@ libvdit_core_la_SOURCES = \
 	%D%/op/product.h \
 	%D%/op/product_row.c \
 	%D%/op/product_row.h \
+	%D%/op/rotary.c \
 	%D%/op/shape.c \
 	%D%/op/shape.h
 libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(LIBPNG_LIBS) $(OPENBLAS_LIBS)

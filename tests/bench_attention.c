@@ -26,7 +26,7 @@ static void answer(vdit_run *run, const vdit_backend *backend, vdit_dtype dtype,
     const uint64_t *stage = vdit_run_counters(run)->attention;
     double start;
 
-    *vdit_run_counters(run) = (vdit_counters){{0}, {0}, {0}};
+    *vdit_run_counters(run) = (vdit_counters){{0}, {0}, {0}, {0}};
     vdit_tensor_new(run, &o, dtype, 4, shape);
     vdit_attention_init(&attention, &q, &k, &v);
     attention.o = &o;

@@ -72,7 +72,7 @@ int main(void)
     time_sgemm(&y, &x, &w);
     time_linear(run, &y, &x, &w);
     for (int i = 0; i < REPETITIONS; i++) {
-        *vdit_run_counters(run) = (vdit_counters){{0}, {0}, {0}};
+        *vdit_run_counters(run) = (vdit_counters){{0}, {0}, {0}, {0}};
         sgemm[i] = time_sgemm(&y, &x, &w);
         linear[i] = time_linear(run, &y, &x, &w);
     }

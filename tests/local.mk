@@ -315,6 +315,22 @@ check_PROGRAMS += %D%/test_plan_gates
 
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
 
+check_PROGRAMS += %D%/test_op_blend
+%C%_test_op_blend_SOURCES = %D%/test_op_blend.c $(OPERANDS)
+%C%_test_op_blend_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_op_conv
+%C%_test_op_conv_SOURCES = %D%/test_op_conv.c $(OPERANDS)
+%C%_test_op_conv_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_op_masked_mean
+%C%_test_op_masked_mean_SOURCES = %D%/test_op_masked_mean.c $(OPERANDS)
+%C%_test_op_masked_mean_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_op_norm
+%C%_test_op_norm_SOURCES = %D%/test_op_norm.c $(OPERANDS)
+%C%_test_op_norm_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_op_linear
 %C%_test_op_linear_SOURCES = %D%/test_op_linear.c $(OPERANDS)
 %C%_test_op_linear_LDADD = $(ORACLE_LIBS)

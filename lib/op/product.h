@@ -6,7 +6,7 @@
 #ifndef VDIT_OP_PRODUCT_H
 #define VDIT_OP_PRODUCT_H
 
-#include <vdit/tensor.h>
+#include <vdit/op.h>
 #include "exact/kernel.h"
 
 /* Element (i, k) of a matrix is data[row[i] + k * step], in elements of dtype. */
@@ -44,11 +44,14 @@ typedef vdit_status vdit_product_engine(vdit_run *run, const vdit_product *p, si
 /* vdit_product_run with the best kernel. */
 vdit_product_engine vdit_product_exact;
 
-/* vdit_linear and vdit_matmul, checks included, by an engine. */
+/* vdit_linear, vdit_matmul and vdit_conv, checks included, by an engine. */
 vdit_status vdit_linear_by(vdit_run *run, vdit_product_engine *engine, vdit_tensor *y,
                            const vdit_tensor *x, const vdit_tensor *w, const vdit_tensor *b);
 vdit_status vdit_matmul_by(vdit_run *run, vdit_product_engine *engine, vdit_tensor *c,
                            const vdit_tensor *a, const vdit_tensor *b);
+vdit_status vdit_conv_by(vdit_run *run, vdit_product_engine *engine, vdit_tensor *y,
+                         const vdit_tensor *x, const vdit_tensor *w, const vdit_tensor *b,
+                         const vdit_conv_walk *walk);
 
 /* Returns: the address of element i of a matrix's data, counted from its start. */
 void *vdit_matrix_at(const vdit_matrix *a, ptrdiff_t i);

@@ -36,6 +36,28 @@ vdit_status vdit_check_shape(vdit_run *run, const char *op, const char *name, co
     return vdit_run_status(run);
 }
 
+vdit_status vdit_broadcast(vdit_run *run, const char *op, const char *name, vdit_tensor *view,
+                           const vdit_tensor *t, const vdit_tensor *like)
+{
+    char found[256], wanted[256];
+    int extra = like->rank - t->rank, fits = extra >= 0 && t->rank >= 0;
+
+    *view = *like;
+    view->dtype = t->dtype;
+    view->data = t->data;
+    for (int i = 0; fits && i < like->rank; i++) {
+        size_t extent = i < extra ? 1 : t->shape[i - extra];
+
+        view->stride[i] = extent == 1 ? 0 : t->stride[i - extra];
+        fits = extent == 1 || extent == like->shape[i];
+    }
+    if (!fits)
+        return vdit_run_fail(run, VDIT_ERR_SHAPE, "%s: %s has shape %s, which does not fit %s", op,
+                             name, vdit_tensor_shape_text(found, sizeof found, t),
+                             vdit_tensor_shape_text(wanted, sizeof wanted, like));
+    return vdit_run_status(run);
+}
+
 ptrdiff_t *vdit_row_offsets(vdit_run *run, size_t *count, const vdit_tensor *t, int axes)
 {
     size_t index[VDIT_MAX_RANK] = {0};

@@ -22,6 +22,15 @@ vdit_status vdit_check_rank(vdit_run *run, const char *op, const char *name, con
                             int least);
 
 /*
+ * Fails with VDIT_ERR_SHAPE unless t can be broadcast to the shape of like: axes are aligned from the last one, and
+ * an extent is that of like or 1.
+ * Out: view, t with the shape of like: strides are 0 where t has one element for many.
+ * In: op and name, for the message. Returns: the run's status.
+ */
+vdit_status vdit_broadcast(vdit_run *run, const char *op, const char *name, vdit_tensor *view,
+                           const vdit_tensor *t, const vdit_tensor *like);
+
+/*
  * Where the first axes of a tensor lead, in row-major order.
  * Out: count, the product of their extents. Returns: offset[count] in elements, in the run's memory; or
  * NULL with the run failed.

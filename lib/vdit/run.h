@@ -37,6 +37,7 @@ typedef struct vdit_counters {
     uint64_t linear[3];
     uint64_t attention[3];
     uint64_t elementary[3];
+    uint64_t norm[3]; /* norms and means */
 } vdit_counters;
 
 /* Memory source: returns size bytes aligned like malloc's, or NULL. Freed with free(). */
