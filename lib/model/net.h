@@ -114,6 +114,9 @@ vdit_tensor vdit_net_sinusoid(vdit_net *net, vdit_tensor t, size_t width);
 /* Out: cosine and sine [N, d / 2] in f32. In: position [N, axes], f64 (data NULL in a dry run). */
 void vdit_net_rotary_table(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine,
                            const vdit_tensor *position, const size_t *widths, double theta);
+/* Out: cosine and sine [H, N, d / 2] in f32. In: position [N, axes], f64; frequency [axes, H, d / 2]. */
+void vdit_net_rotary_learned(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine,
+                             const vdit_tensor *position, const vdit_tensor *frequency);
 
 /* One attention site: its name is the current module's. */
 typedef struct vdit_net_attention {

@@ -198,3 +198,14 @@ void vdit_net_rotary_table(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine
     if (runs(net))
         vdit_rotary_table(net->run, cosine, sine, position, widths, theta);
 }
+
+void vdit_net_rotary_learned(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine,
+                             const vdit_tensor *position, const vdit_tensor *frequency)
+{
+    size_t shape[] = {frequency->shape[1], position->shape[0], frequency->shape[2]};
+
+    *cosine = vdit_net_new(net, VDIT_F32, 3, shape);
+    *sine = vdit_net_new(net, VDIT_F32, 3, shape);
+    if (runs(net))
+        vdit_rotary_learned(net->run, cosine, sine, position, frequency);
+}
