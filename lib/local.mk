@@ -235,6 +235,10 @@ libvdit_core_la_SOURCES = \
 	%D%/model/family.c \
 	%D%/model/family.h \
 	%D%/model/forward.c \
+	%D%/model/hunyuan.c \
+	%D%/model/hunyuan.h \
+	%D%/model/hunyuan_block.c \
+	%D%/model/hunyuan_text.c \
 	%D%/model/mochi.c \
 	%D%/model/mochi.h \
 	%D%/model/mochi_block.c \

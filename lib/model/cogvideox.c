@@ -96,34 +96,24 @@ static void configure(vdit_config *keys, void *config)
     check_sizes(keys, c);
 }
 
-/* An extent of the latents must be a multiple of the patch, and not 0. */
-static void check_extent(vdit_run *run, const char *what, size_t extent, size_t patch)
-{
-    if (extent == 0 || extent % patch != 0)
-        vdit_run_fail(run, VDIT_ERR_SHAPE,
-                      "forward: %zu %s of the latents, expected a multiple of the patch's %zu",
-                      extent, what, patch);
-}
-
 static void inputs(vdit_run *run, const void *config, const vdit_extents *e,
                    vdit_model_inputs *inputs)
 {
     const vdit_cogvideox *c = config;
     size_t latents[] = {e->batch, e->frames, c->channels, e->height, e->width};
     size_t text[] = {e->batch, e->text, c->text_width};
+    size_t patch[] = {c->patch_frames > 0 ? c->patch_frames : 1, c->patch, c->patch};
 
-    check_extent(run, "frames", e->frames, c->patch_frames > 0 ? c->patch_frames : 1);
-    check_extent(run, "rows", e->height, c->patch);
-    check_extent(run, "columns", e->width, c->patch);
+    vdit_module_check_patch(run, "cogvideox", e, patch);
     if (!c->rotary && e->text != c->text_rows)
         vdit_run_fail(run, VDIT_ERR_SHAPE,
-                      "forward: %zu rows of text, expected the %zu of the positional table",
+                      "cogvideox: %zu rows of text, expected the %zu of the positional table",
                       e->text, c->text_rows);
-    inputs->latents = vdit_tensor_view(NULL, VDIT_F32, 5, latents);
-    inputs->timestep = vdit_tensor_view(NULL, VDIT_I64, 1, latents);
-    inputs->text = vdit_tensor_view(NULL, VDIT_F32, 3, text);
+    inputs->latents = vdit_module_input(run, VDIT_F32, 5, latents);
+    inputs->timestep = vdit_module_input(run, VDIT_I64, 1, latents);
+    inputs->text = vdit_module_input(run, VDIT_F32, 3, text);
     latents[2] = c->channels_out;
-    inputs->output = vdit_tensor_view(NULL, VDIT_F32, 5, latents);
+    inputs->output = vdit_module_input(run, VDIT_F32, 5, latents);
 }
 
 static vdit_extents extents(const vdit_forward *call)

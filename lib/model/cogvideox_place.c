@@ -126,13 +126,13 @@ void vdit_cogvideox_rotary(vdit_net *net, const vdit_cogvideox *c, const size_t 
 
     if (d % 16 != 0)
         vdit_run_fail(net->run, VDIT_ERR_UNSUPPORTED,
-                      "forward: heads of width %zu have no rotary tables, expected a multiple of "
+                      "cogvideox: heads of width %zu have no rotary tables, expected a multiple of "
                       "16, or a call without them",
                       d);
     if (c->patch_frames > 0 &&
         (count[1] > c->sample_height / c->patch || count[2] > c->sample_width / c->patch))
         vdit_run_fail(net->run, VDIT_ERR_SHAPE,
-                      "forward: %zux%zu tokens in a frame, expected at most the %zux%zu of the "
+                      "cogvideox: %zux%zu tokens in a frame, expected at most the %zux%zu of the "
                       "sample size",
                       count[1], count[2], c->sample_height / c->patch, c->sample_width / c->patch);
     place = positions(net, c, count);

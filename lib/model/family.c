@@ -5,6 +5,7 @@
 static const vdit_network *const families[] = {
     &vdit_network_wan,
     &vdit_network_mochi,
+    &vdit_network_hunyuan,
     &vdit_network_cogvideox,
     NULL,
 };

@@ -106,3 +106,15 @@ vdit_tensor vdit_module_unpatch(vdit_net *net, vdit_tensor x, const size_t *coun
     vdit_net_copy(net, into, &x);
     return video;
 }
+
+void vdit_module_check_patch(vdit_run *run, const char *family, const vdit_extents *extents,
+                             const size_t *patch)
+{
+    static const char *const axes[] = {"frames", "height", "width"};
+    const size_t given[] = {extents->frames, extents->height, extents->width};
+
+    for (int i = 0; i < 3; i++)
+        if (given[i] == 0 || given[i] % patch[i] != 0)
+            vdit_run_fail(run, VDIT_ERR_SHAPE, "%s: %s %zu, expected a multiple of the patch's %zu",
+                          family, axes[i], given[i], patch[i]);
+}

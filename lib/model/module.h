@@ -40,4 +40,8 @@ vdit_tensor vdit_module_places(vdit_net *net, const size_t *count, const double 
 vdit_tensor vdit_module_unpatch(vdit_net *net, vdit_tensor x, const size_t *count,
                                 const size_t *patch, int channel_first);
 
+/* Fails the run unless frames, rows and columns of the latents are multiples of patch[3], and not 0. */
+void vdit_module_check_patch(vdit_run *run, const char *family, const vdit_extents *extents,
+                             const size_t *patch);
+
 #endif
