@@ -119,6 +119,8 @@ libvdit_core_la_SOURCES = \
 	%D%/base/tensor.c \
 	%D%/exact/accumulator.c \
 	%D%/exact/accumulator.h \
+	%D%/exact/angle.c \
+	%D%/exact/angle.h \
 	%D%/exact/elementary.c \
 	%D%/exact/elementary.h \
 	%D%/exact/limbs.h \
@@ -127,6 +129,8 @@ libvdit_core_la_SOURCES = \
 	%D%/exact/mp_constants.c \
 	%D%/exact/mp_constants.h \
 	%D%/exact/mp_elementary.c \
+	%D%/exact/mp_special.c \
+	%D%/exact/mp_trig.c \
 	%D%/exact/odd.h \
 	%D%/exact/pair.h \
 	%D%/exact/round.c \
@@ -252,6 +256,9 @@ libvdit_core_la_SOURCES = \
 	%D%/model/net_op.c \
 	%D%/model/net_view.c \
 	%D%/model/wan.c \
+	%D%/op/activate.c \
+	%D%/op/activation.c \
+	%D%/op/activation.h \
 	%D%/op/blend.c \
 	%D%/op/conv.c \
 	%D%/op/elementwise.c \
@@ -272,14 +279,18 @@ libvdit_core_la_SOURCES = \
 	%D%/op/norm_set.c \
 	%D%/op/pack.c \
 	%D%/op/pack.h \
-	%D%/op/pending.c \
 	%D%/op/product.c \
 	%D%/op/product.h \
 	%D%/op/product_row.c \
 	%D%/op/product_row.h \
 	%D%/op/rotary.c \
+	%D%/op/rotary_learned.c \
+	%D%/op/rotary_table.c \
 	%D%/op/shape.c \
-	%D%/op/shape.h
+	%D%/op/shape.h \
+	%D%/op/sinusoid.c \
+	%D%/op/table.c \
+	%D%/op/table.h
 libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBMD_LIBS) $(LIBPNG_LIBS) $(OPENBLAS_LIBS)
 
 # The kernels' bounds hold whether multiply and add are fused or not; all else is built unfused.

@@ -258,6 +258,10 @@ check_PROGRAMS += %D%/test_exact_mp
 %C%_test_exact_mp_SOURCES = %D%/test_exact_mp.c $(ORACLE)
 %C%_test_exact_mp_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_exact_mp_functions
+%C%_test_exact_mp_functions_SOURCES = %D%/test_exact_mp_functions.c $(ORACLE)
+%C%_test_exact_mp_functions_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_exact_settle
 %C%_test_exact_settle_SOURCES = %D%/test_exact_settle.c $(ORACLE)
 %C%_test_exact_settle_LDADD = $(ORACLE_LIBS)
@@ -343,9 +347,21 @@ check_PROGRAMS += %D%/test_op_matmul
 %C%_test_op_matmul_SOURCES = %D%/test_op_matmul.c $(OPERANDS)
 %C%_test_op_matmul_LDADD = $(ORACLE_LIBS)
 
+check_PROGRAMS += %D%/test_op_activate
+%C%_test_op_activate_SOURCES = %D%/test_op_activate.c $(OPERANDS)
+%C%_test_op_activate_LDADD = $(ORACLE_LIBS)
+
 check_PROGRAMS += %D%/test_op_elementary
 %C%_test_op_elementary_SOURCES = %D%/test_op_elementary.c $(OPERANDS)
 %C%_test_op_elementary_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_op_rotary_table
+%C%_test_op_rotary_table_SOURCES = %D%/test_op_rotary_table.c $(OPERANDS)
+%C%_test_op_rotary_table_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_op_sinusoid
+%C%_test_op_sinusoid_SOURCES = %D%/test_op_sinusoid.c $(OPERANDS)
+%C%_test_op_sinusoid_LDADD = $(ORACLE_LIBS)
 endif
 
 # What the shell tests make, change and compare tensor files with.

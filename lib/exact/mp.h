@@ -64,6 +64,29 @@ void vdit_mp_exp(vdit_mp *out, const vdit_mp *x);
 void vdit_mp_log(vdit_mp *out, const vdit_mp *x);
 
 /*
+ * Out: out = ln(1 + d), to 2^-170 of it. In: d >= 0, its exponent below 2^30 in magnitude.
+ */
+void vdit_mp_log1p(vdit_mp *out, const vdit_mp *d);
+
+/* Out: out = e^x - 1. In: |x| < 2^30. */
+void vdit_mp_expm1(vdit_mp *out, const vdit_mp *x);
+
+/* Out: out = tanh x. In: |x| < 2^29. */
+void vdit_mp_tanh(vdit_mp *out, const vdit_mp *x);
+
+/*
+ * Out: out = 1 - erf x = 2/sqrt(pi) int_x^inf e^(-t t) dt, to 2^-186 (1 + x^2) of it. In: |x| <= 14.
+ */
+void vdit_mp_erfc(vdit_mp *out, const vdit_mp *x);
+
+/*
+ * Out: out = sin x, cos x. In: |x| < 2^30. The error is at most 2^-186 of the value, and 2^-417: the latter
+ * counts only where x is within 2^-231 of a multiple of pi/2 other than 0. sin x is below x in size.
+ */
+void vdit_mp_sin(vdit_mp *out, const vdit_mp *x);
+void vdit_mp_cos(vdit_mp *out, const vdit_mp *x);
+
+/*
  * Returns: x rounded once to nearest-even in dtype (f64, f32, bf16, f16), as binary64. Zero gives
  * +0; what rounds to zero keeps its sign; overflow gives infinity.
  */

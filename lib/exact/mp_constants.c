@@ -1,7 +1,9 @@
 /*
- * mp_constants.c - ln 2 = sum_(n > 0) 1/(n 2^n) and 1/n!, cut to fixed point, lowest limb first.
+ * mp_constants.c - ln 2 = sum_(n > 0) 1/(n 2^n), 1/n!, pi = 16 atan(1/5) - 4 atan(1/239) (Machin) and roots,
+ * cut to fixed point, lowest limb first.
  *
- * The sum was taken to 400 bits in integers; tests/test_exact_mp.c computes all of them again.
+ * The sum for ln 2 was taken to 400 bits in integers, those for pi and the integer square roots to 700;
+ * tests/test_exact_mp*.c compute all of them again.
  */
 #include "exact/mp_constants.h"
 
@@ -25,3 +27,13 @@ const uint32_t vdit_fixed_inverse_factorial[VDIT_EXP_DEGREE - 1][VDIT_FIXED_LIMB
     {0x83ed943c, 0x8f5eaf63, 0x774657f4, 0x8ec32b58, 0x399dc0f8, 0x00d73f9f, 0x00000000},
     {0x383ed943, 0x48f5eaf6, 0x8774657f, 0x88ec32b5, 0xf399dc0f, 0x000d73f9, 0x00000000},
 };
+
+const uint32_t vdit_wide_half_pi[VDIT_WIDE_LIMBS + 1] = {
+    0xe4be286e, 0x605614db, 0x9a748636, 0xdf2a3367, 0x1c6809bb, 0xa29410f3, 0x76273644, 0x04177d4c,
+    0x14cf98e8, 0x52049c11, 0x01b839a2, 0x898cc517, 0x42d18469, 0x921fb544, 0x00000001};
+
+const uint32_t vdit_root_half[6] = {0x893ba84c, 0x1d6f60ba, 0x754abe9f,
+                                    0x597d89b3, 0xf9de6484, 0xb504f333};
+
+const uint32_t vdit_root_two_over_pi[6] = {0xa24e0db1, 0xa7053e60, 0x5d5c717f,
+                                           0x7e59e280, 0xa1b28468, 0xcc42299e};

@@ -195,3 +195,17 @@ void vdit_mp_log(vdit_mp *out, const vdit_mp *x)
     vdit_mp_from_f64(&leading, y);
     vdit_mp_add(out, &leading, &d);
 }
+
+/* From d = 2^-16 on, ln(1 + d) > 2^-17, and 1 + d is off by 2^-190.9 (1 + d). */
+void vdit_mp_log1p(vdit_mp *out, const vdit_mp *d)
+{
+    vdit_mp one;
+
+    if (d->exponent <= -16) {
+        log_near_one(out, d);
+        return;
+    }
+    vdit_mp_from_f64(&one, 1.0);
+    vdit_mp_add(&one, &one, d);
+    vdit_mp_log(out, &one);
+}

@@ -6,14 +6,19 @@
 #include "op/elementwise.h"
 #include "op/shape.h"
 
-#define TASK  4096 /* elements */
-#define CHUNK 128  /* elements converted at a time */
+#define TASK 4096 /* elements */
+
+/* A tensor as rows of its last axis. */
+typedef struct side {
+    const vdit_tensor *t; /* NULL: absent */
+    const ptrdiff_t *row;
+    ptrdiff_t step, size;
+} side;
 
 typedef struct map_state {
-    const vdit_function *f;
-    const vdit_tensor *x, *y;
-    const ptrdiff_t *x_row, *y_row; /* rows of the last axis */
-    ptrdiff_t x_step, y_step;
+    vdit_elementwise_fn *fn;
+    const void *f;
+    side y, x, z;
     size_t length, count;   /* of a row; of all */
     uint64_t (*decided)[3]; /* per thread */
 } map_state;
@@ -40,22 +45,33 @@ static double apply(const vdit_function *f, double x, vdit_dtype dtype, uint64_t
     return vdit_mp_round(&precise, dtype);
 }
 
+static void apply_all(const void *f, vdit_dtype dtype, size_t n, double *y, const double *x,
+                      const double *z, uint64_t decided[3])
+{
+    (void)z;
+    for (size_t i = 0; i < n; i++)
+        y[i] = apply(f, x[i], dtype, decided);
+}
+
+static char *address(const side *rows, size_t row, size_t at)
+{
+    return (char *)rows->t->data + (rows->row[row] + (ptrdiff_t)at * rows->step) * rows->size;
+}
+
 /* A piece of one row. */
 static void map_piece(const map_state *s, size_t row, size_t start, size_t count, uint64_t *decided)
 {
-    ptrdiff_t x_size = (ptrdiff_t)vdit_dtype_size(s->x->dtype);
-    ptrdiff_t y_size = (ptrdiff_t)vdit_dtype_size(s->y->dtype);
-    const char *x =
-        (const char *)s->x->data + (s->x_row[row] + (ptrdiff_t)start * s->x_step) * x_size;
-    char *y = (char *)s->y->data + (s->y_row[row] + (ptrdiff_t)start * s->y_step) * y_size;
-    double value[CHUNK];
+    double x[VDIT_CHUNK], y[VDIT_CHUNK], z[VDIT_CHUNK];
 
-    for (size_t done = 0; done < count; done += CHUNK) {
-        size_t n = count - done < CHUNK ? count - done : CHUNK;
-        vdit_load_f64(value, n, x + (ptrdiff_t)done * s->x_step * x_size, s->x_step, s->x->dtype);
+    for (size_t done = 0; done < count; done += VDIT_CHUNK) {
+        size_t n = count - done < VDIT_CHUNK ? count - done : VDIT_CHUNK;
+        char *out = address(&s->y, row, start + done);
+        vdit_load_f64(x, n, address(&s->x, row, start + done), s->x.step, s->x.t->dtype);
+        if (s->z.t != NULL)
+            vdit_load_f64(z, n, address(&s->z, row, start + done), s->z.step, s->z.t->dtype);
+        s->fn(s->f, s->y.t->dtype, n, y, x, s->z.t != NULL ? z : NULL, decided);
         for (size_t i = 0; i < n; i++)
-            vdit_store_f64(y + (ptrdiff_t)(done + i) * s->y_step * y_size, s->y->dtype,
-                           apply(s->f, value[i], s->y->dtype, decided));
+            vdit_store_f64(out + (ptrdiff_t)i * s->y.step * s->y.size, s->y.t->dtype, y[i]);
     }
 }
 
@@ -81,37 +97,53 @@ static vdit_status check(vdit_run *run, const char *op, const vdit_tensor *y, co
     return vdit_check_shape(run, op, "y", y, x->rank, x->shape, "to fit x");
 }
 
-static vdit_status map_all(vdit_run *run, map_state *s)
+/* Out: rows, how many. */
+static side side_of(vdit_run *run, const vdit_tensor *t, size_t *rows)
 {
-    int threads = vdit_run_threads(run), last = s->x->rank - 1;
-    size_t rows;
+    side made = {.t = t};
+    int last = t != NULL ? t->rank - 1 : -1;
 
-    s->x_row = vdit_row_offsets(run, &rows, s->x, last < 0 ? 0 : last);
-    s->y_row = vdit_row_offsets(run, &rows, s->y, last < 0 ? 0 : last);
-    s->decided = vdit_run_alloc(run, (size_t)threads, sizeof *s->decided);
-    if (s->decided == NULL)
-        return vdit_run_status(run);
+    if (t == NULL)
+        return made;
+    made.row = vdit_row_offsets(run, rows, t, last < 0 ? 0 : last);
+    made.step = last < 0 ? 1 : t->stride[last];
+    made.size = (ptrdiff_t)vdit_dtype_size(t->dtype);
+    return made;
+}
+
+static void map_all(vdit_run *run, map_state *s)
+{
+    int threads = vdit_run_threads(run);
+
     memset(s->decided, 0, (size_t)threads * sizeof *s->decided);
-    s->length = last < 0 ? 1 : s->x->shape[last];
-    s->x_step = last < 0 ? 1 : s->x->stride[last];
-    s->y_step = last < 0 ? 1 : s->y->stride[last];
-    s->count = rows * s->length;
     vdit_parallel(threads, s->count / TASK + (s->count % TASK != 0), map_task, s);
     for (int i = 0; i < threads; i++)
         for (int stage = 0; stage < 3; stage++)
             vdit_run_counters(run)->elementary[stage] += s->decided[i][stage];
-    return VDIT_OK;
+}
+
+vdit_status vdit_elementwise_run(vdit_run *run, vdit_elementwise_fn *fn, const void *f,
+                                 vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *z)
+{
+    map_state s = {.fn = fn, .f = f};
+    size_t mark = vdit_run_mark(run), rows = 0;
+
+    s.y = side_of(run, y, &rows);
+    s.x = side_of(run, x, &rows);
+    s.z = side_of(run, z, &rows);
+    s.decided = vdit_run_alloc(run, (size_t)vdit_run_threads(run), sizeof *s.decided);
+    s.length = x->rank > 0 ? x->shape[x->rank - 1] : 1;
+    s.count = rows * s.length;
+    if (vdit_run_status(run) == VDIT_OK)
+        map_all(run, &s);
+    vdit_run_release(run, mark);
+    return vdit_run_status(run);
 }
 
 vdit_status vdit_elementwise(vdit_run *run, const vdit_function *f, vdit_tensor *y,
                              const vdit_tensor *x)
 {
-    map_state s = {.f = f, .x = x, .y = y};
-    size_t mark = vdit_run_mark(run);
-
     if (vdit_run_status(run) != VDIT_OK || check(run, f->name, y, x) != VDIT_OK)
         return vdit_run_status(run);
-    map_all(run, &s);
-    vdit_run_release(run, mark);
-    return vdit_run_status(run);
+    return vdit_elementwise_run(run, apply_all, f, y, x, NULL);
 }

@@ -1,9 +1,25 @@
-/* op/elementwise.h - functions of one number, each result rounded once: what exp and log share. */
+/* op/elementwise.h - functions of one or two numbers, each result rounded once. */
 #ifndef VDIT_OP_ELEMENTWISE_H
 #define VDIT_OP_ELEMENTWISE_H
 
 #include <vdit/tensor.h>
 #include "exact/mp.h"
+
+#define VDIT_CHUNK 128 /* elements converted at a time */
+
+/*
+ * Out: y[n], each element rounded into dtype already; decided, the counters of the stages. In: f, whatever the
+ * function needs; x[n]; z[n], or NULL without a second operand; n <= VDIT_CHUNK.
+ */
+typedef void vdit_elementwise_fn(const void *f, vdit_dtype dtype, size_t n, double *y,
+                                 const double *x, const double *z, uint64_t decided[3]);
+
+/*
+ * Out: y = fn of x and z for each element, any strides; elementary counters. In: z of the same shape, or NULL; shapes
+ * and dtypes fit. Returns: VDIT_OK or VDIT_ERR_MEMORY; y is untouched then.
+ */
+vdit_status vdit_elementwise_run(vdit_run *run, vdit_elementwise_fn *fn, const void *f,
+                                 vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *z);
 
 /*
  * A function whose value lies nowhere within 2^-60 of a boundary between two roundings, but for the

@@ -140,7 +140,8 @@ VDIT_API vdit_status vdit_rotary_table(vdit_run *run, vdit_tensor *cosine, vdit_
 
 /*
  * Rotary tables with learned frequencies: pair j of head h turns by sum_a position[n,a] frequency[a,h,j].
- * Out: cosine and sine [H, N, d / 2]. In: position [N, A], f64; frequency [A, H, d / 2]; |angle| < 2^30.
+ * Out: cosine and sine [H, N, d / 2]. In: position [N, A], f64, |position| < 2^30; frequency [A, H, d / 2];
+ * sum_a |position frequency| < 2^30.
  */
 VDIT_API vdit_status vdit_rotary_learned(vdit_run *run, vdit_tensor *cosine, vdit_tensor *sine,
                                          const vdit_tensor *position, const vdit_tensor *frequency);

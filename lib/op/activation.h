@@ -1,0 +1,36 @@
+/*
+ * op/activation.h - the nonlinear functions f of the networks, and x f(z) rounded once (doc/numerics.md,
+ * section 9).
+ */
+#ifndef VDIT_OP_ACTIVATION_H
+#define VDIT_OP_ACTIVATION_H
+
+#include <vdit/op.h>
+#include "exact/mp.h"
+
+/*
+ * What is known of f(z) without computing it: f(z) = base (1 + t) where t has the sign of direction and |t| < 2^-54,
+ * or t = 0. base has at most 25 bits.
+ */
+typedef struct vdit_known {
+    double base;
+    int direction; /* -1, 0, 1 */
+} vdit_known;
+
+/*
+ * Out: known. In: f; z of at most 24 bits. Returns: 1 if f(z) is known: exactly, as a limit, as near z or z/2 as no
+ * rounding test could tell, or as smaller than what any x could make it visible (then base is +-2^-600).
+ */
+int vdit_activation_known(vdit_known *known, vdit_activation f, double z);
+
+/* Out: y = f(z) to 2^-170 of it. In: z for which it is not known. */
+void vdit_activation_precise(vdit_mp *y, vdit_activation f, const vdit_mp *z);
+
+/*
+ * Returns: x f(z), rounded once into dtype, as binary64. In: x and z of at most 24 bits, f32 numbers. Out: decided,
+ * the counters of the stages.
+ */
+double vdit_activation_round(vdit_activation f, vdit_dtype dtype, double x, double z,
+                             uint64_t decided[3]);
+
+#endif
