@@ -137,22 +137,10 @@ void attend_plan_read(attend_job *job)
     job->call.edits = job->heads;
 }
 
-static int drops(const vdit_edit *edit, vdit_moment moment)
-{
-    int mask = edit->prune != VDIT_PRUNE_NONE, before = moment == VDIT_BEFORE_SOFTMAX;
-
-    if (edit->prune == VDIT_PRUNE_MASK)
-        mask = edit->keep_moment == moment;
-    else if (before)
-        mask = edit->keys != NULL || edit->first_text > 0;
-    return mask || (edit->pattern_count > 0 && edit->pattern_moment == moment) ||
-           (edit->dropped_blocks != 0 && edit->block_moment == moment);
-}
-
 int attend_plan_drops(const attend_job *job, vdit_moment moment)
 {
     for (size_t h = 0; job->plan != NULL && h < job->q.shape[1]; h++)
-        if (drops(&job->edits[h], moment))
+        if (vdit_edit_drops(&job->edits[h], moment))
             return 1;
     return 0;
 }

@@ -243,6 +243,7 @@ libvdit_core_la_SOURCES = \
 	%D%/model/hunyuan.h \
 	%D%/model/hunyuan_block.c \
 	%D%/model/hunyuan_text.c \
+	%D%/model/match.c \
 	%D%/model/mochi.c \
 	%D%/model/mochi.h \
 	%D%/model/mochi_block.c \
@@ -253,8 +254,12 @@ libvdit_core_la_SOURCES = \
 	%D%/model/net.c \
 	%D%/model/net.h \
 	%D%/model/net_attend.c \
+	%D%/model/net_noise.c \
 	%D%/model/net_op.c \
 	%D%/model/net_view.c \
+	%D%/model/site.h \
+	%D%/model/site_plan.c \
+	%D%/model/site_report.c \
 	%D%/model/wan.c \
 	%D%/op/activate.c \
 	%D%/op/activation.c \

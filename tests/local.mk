@@ -121,6 +121,12 @@ check_PROGRAMS += %D%/test_judge %D%/test_judge_case %D%/test_judge_grade %D%/te
 %C%_test_judge_kernels_SOURCES = %D%/test_judge_kernels.c %D%/emulator.c %D%/emulator.h
 %C%_test_judge_kernels_LDADD = $(TEST_LIBS)
 
+TOY_MODEL = %D%/toy_model.c %D%/toy_model.h $(FILE_SUPPORT)
+
+check_PROGRAMS += %D%/test_model_site
+%C%_test_model_site_SOURCES = %D%/test_model_site.c $(TOY_MODEL)
+%C%_test_model_site_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_model_config
 %C%_test_model_config_SOURCES = %D%/test_model_config.c
 %C%_test_model_config_LDADD = $(TEST_LIBS)

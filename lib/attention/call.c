@@ -17,6 +17,22 @@ void vdit_attention_init(vdit_attention *a, const vdit_tensor *q, const vdit_ten
     a->scale = q->rank == 4 && q->shape[3] > 0 ? 1 / sqrt((double)q->shape[3]) : 1;
 }
 
+/*
+ * The sum of exp(s) is such a walk and divides the whole row; the output is one, of size between |o| and
+ * sqrt(sum P^2 v^2), the size of the terms of P. In blocks the walk is shorter, but one key at a time is honest too.
+ * Where such a sum of f32 stands so high that small terms vanish beside it (a peaked row of 10^4 keys one by one), this
+ * is not enough.
+ */
+vdit_noise vdit_noise_over(const vdit_noise *noise, size_t keys)
+{
+    vdit_noise over = *noise;
+    double walk = over.sum_unit * over.sum_unit * (double)keys;
+
+    over.p_unit = sqrt(over.p_unit * over.p_unit + walk);
+    over.out_unit = sqrt(over.out_unit * over.out_unit + walk);
+    return over;
+}
+
 /* Fails unless the tensor has rank 4 and an element type that attention computes with. */
 static void check_operand(vdit_run *run, const char *name, const vdit_tensor *t)
 {

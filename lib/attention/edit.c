@@ -24,3 +24,16 @@ int vdit_edit_is_off(const vdit_edit *edit)
     return !drops(edit) && edit->transfer == 0 && edit->temperature == 1 &&
            edit->key_weight == NULL && edit->replace == 0 && edit->mix == 0 && edit->gate == 1;
 }
+
+int vdit_edit_drops(const vdit_edit *edit, vdit_moment moment)
+{
+    int mask = edit->prune != VDIT_PRUNE_NONE, before = moment == VDIT_BEFORE_SOFTMAX;
+
+    if (edit->prune == VDIT_PRUNE_MASK)
+        mask = edit->keep_moment == moment;
+    else if (before)
+        mask = 0;
+    return mask || (before && (edit->keys != NULL || edit->first_text > 0)) ||
+           (edit->pattern_count > 0 && edit->pattern_moment == moment) ||
+           (edit->dropped_blocks != 0 && edit->block_moment == moment);
+}

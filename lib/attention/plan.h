@@ -140,4 +140,16 @@ void *vdit_plan_value(const vdit_plan_option *option, vdit_plan_line *line, size
 /* Returns: 1 if n is in the set. */
 int vdit_plan_set_has(const vdit_plan_set *set, size_t n);
 
+/* Returns: 1 if a random control (C32) may be asked for at that step and branch. */
+int vdit_plan_draws(const vdit_plan *plan, size_t step, unsigned branch);
+
+/*
+ * What the map of a call says of the heads whose gate depends on it. Out: sinks[H], 1 for a head that is skipped since it
+ * has a sink; random[H], 1 for a head that the random control may draw. Where no gate depends on the map, it is not
+ * looked at. In: site, of head 0 of the call; call, with the plan's edits. Returns: VDIT_OK or what vdit_sinks_find says.
+ */
+vdit_status vdit_plan_sinks(vdit_run *run, unsigned char *sinks, unsigned char *random,
+                            const vdit_plan *plan, const vdit_site *site,
+                            const vdit_attention *call);
+
 #endif

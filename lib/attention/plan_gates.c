@@ -1,7 +1,7 @@
 /* plan_gates.c - the gates of a call that a plan leaves to its map: of heads with a sink, and the random control. */
 #include <stdio.h>
 #include <vdit/meter.h>
-#include <vdit/plan.h>
+#include "attention/plan.h"
 
 vdit_status vdit_sinks_find(vdit_run *run, unsigned char *sinks, const vdit_attention *call,
                             const vdit_tokens *tokens, double tau)
@@ -29,15 +29,18 @@ vdit_status vdit_sinks_find(vdit_run *run, unsigned char *sinks, const vdit_atte
     return vdit_run_status(run);
 }
 
-/* What is known of the heads of a call. */
-typedef struct heads {
-    vdit_gate *gates;
-    unsigned char *sinks;  /* 1: has a sink at the tau of its gate, which asks for one */
-    unsigned char *random; /* 1: may be drawn for the control */
-} heads;
+int vdit_plan_draws(const vdit_plan *plan, size_t step, unsigned branch)
+{
+    for (const vdit_plan_line *line = plan->lines; line != NULL; line = line->next)
+        if ((line->groups >> VDIT_GROUP_GATE & 1) && line->gate.kind == VDIT_GATE_RANDOM &&
+            vdit_plan_set_has(&line->at.steps, step) && (line->at.branches & branch))
+            return 1;
+    return 0;
+}
 
-/* Out: sinks and random of each head whose gate depends on its map. */
-static vdit_status sort_heads(vdit_run *run, heads *all, const vdit_attention *call,
+/* Out: sinks and random of the heads whose gate depends on the map; a tau is looked for once. */
+static vdit_status sort_heads(vdit_run *run, unsigned char *sinks, unsigned char *random,
+                              const vdit_gate *gates, const vdit_attention *call,
                               const vdit_tokens *tokens)
 {
     size_t count = call->q->shape[1];
@@ -45,49 +48,64 @@ static vdit_status sort_heads(vdit_run *run, heads *all, const vdit_attention *c
     double tau = -1;
 
     for (size_t h = 0; at_tau != NULL && h < count; h++) {
-        const vdit_gate *gate = &all->gates[h];
+        const vdit_gate *gate = &gates[h];
 
         if (gate->kind == VDIT_GATE_NUMBER)
             continue;
         if (gate->tau != tau && vdit_sinks_find(run, at_tau, call, tokens, gate->tau) != VDIT_OK)
             break;
         tau = gate->tau;
-        all->sinks[h] = gate->kind == VDIT_GATE_SINKS && at_tau[h];
-        all->random[h] = gate->kind == VDIT_GATE_RANDOM && !at_tau[h];
+        sinks[h] = gate->kind == VDIT_GATE_SINKS && at_tau[h];
+        random[h] = gate->kind == VDIT_GATE_RANDOM && !at_tau[h];
     }
     return vdit_run_status(run);
 }
 
-/* Leaves the heads of the control that are drawn; the first that asks for it says how many. */
-static vdit_status draw(vdit_run *run, heads *all, size_t count)
+vdit_status vdit_plan_sinks(vdit_run *run, unsigned char *sinks, unsigned char *random,
+                            const vdit_plan *plan, const vdit_site *site,
+                            const vdit_attention *call)
 {
-    size_t first = 0;
+    size_t count = call->q->shape[1], mark = vdit_run_mark(run);
+    vdit_gate *gates = vdit_run_alloc(run, count, sizeof *gates);
+    vdit_site at = *site;
 
-    while (first < count && all->gates[first].kind != VDIT_GATE_RANDOM)
-        first++;
-    if (first == count)
-        return vdit_run_status(run);
-    return vdit_gate_draw(run, all->random, count, all->gates[first].count, all->gates[first].seed);
+    for (size_t h = 0; gates != NULL && h < count; h++, at.head++) {
+        gates[h] = vdit_plan_gate(plan, &at);
+        sinks[h] = random[h] = 0;
+    }
+    if (gates != NULL)
+        sort_heads(run, sinks, random, gates, call, &site->tokens);
+    vdit_run_release(run, mark);
+    return vdit_run_status(run);
+}
+
+/* Leaves the heads of the control that are drawn; the first that asks for it says how many. */
+static vdit_status draw(vdit_run *run, unsigned char *random, const vdit_plan *plan,
+                        const vdit_site *site, size_t count)
+{
+    vdit_site at = *site;
+
+    for (size_t h = 0; h < count; h++, at.head++) {
+        vdit_gate gate = vdit_plan_gate(plan, &at);
+
+        if (gate.kind == VDIT_GATE_RANDOM)
+            return vdit_gate_draw(run, random, count, gate.count, gate.seed);
+    }
+    return VDIT_OK;
 }
 
 vdit_status vdit_plan_gates(vdit_run *run, double *gates, const vdit_plan *plan,
                             const vdit_site *site, const vdit_attention *call)
 {
-    size_t count = call->q->shape[1], mark = vdit_run_mark(run), open = 0;
-    vdit_site at = *site;
-    heads all = {vdit_run_alloc(run, count, sizeof *all.gates), vdit_run_alloc(run, count, 1),
-                 vdit_run_alloc(run, count, 1)};
+    size_t count = call->q->shape[1], mark = vdit_run_mark(run);
+    unsigned char *sinks = vdit_run_alloc(run, count, 1), *random = vdit_run_alloc(run, count, 1);
 
-    for (size_t h = 0; vdit_run_status(run) == VDIT_OK && h < count; h++, at.head++) {
-        all.gates[h] = vdit_plan_gate(plan, &at);
-        all.sinks[h] = all.random[h] = 0;
-        open += all.gates[h].kind != VDIT_GATE_NUMBER;
-    }
-    if (open > 0 && sort_heads(run, &all, call, &site->tokens) == VDIT_OK)
-        draw(run, &all, count);
+    if (vdit_run_status(run) == VDIT_OK &&
+        vdit_plan_sinks(run, sinks, random, plan, site, call) == VDIT_OK)
+        draw(run, random, plan, site, count);
     for (size_t h = 0; vdit_run_status(run) == VDIT_OK && h < count; h++) {
         const vdit_edit *edit = call->edits != NULL ? call->edits[h] : NULL;
-        gates[h] = all.sinks[h] || all.random[h] ? 0 : edit != NULL ? edit->gate : 1;
+        gates[h] = sinks[h] || random[h] ? 0 : edit != NULL ? edit->gate : 1;
     }
     vdit_run_release(run, mark);
     return vdit_run_status(run);

@@ -9,7 +9,6 @@
  *   f32, tf32   2^-133, the least sigma that bf16 can hold;
  *   bf16        2^-126: hardware dot products of bf16 (AVX512-BF16, AMX) flush subnormals by design.
  */
-#include <math.h>
 #include <string.h>
 #include <vdit/golden.h>
 
@@ -136,19 +135,7 @@ const vdit_contract *vdit_contract_default(vdit_dtype dtype)
     return vdit_contract_find(dtype == VDIT_F16 ? "f16/f32acc" : "f32");
 }
 
-/*
- * A running sum of n additions, each rounding by up to u of what the sum has reached, is a walk: it
- * ends off by about u sqrt(n/3) of its size. The sum of exp(s) is one and divides the whole row; the
- * output is one, of size between |o| and sqrt(sum P^2 v^2), the size of the terms of P. In blocks the
- * walk is shorter, but one key at a time is honest too. Where such a sum of f32 stands so high that
- * small terms vanish beside it (a peaked row of 10^4 keys one by one), this is not enough.
- */
 vdit_noise vdit_contract_noise(const vdit_contract *contract, size_t keys)
 {
-    vdit_noise noise = contract->noise;
-    double walk = noise.sum_unit * noise.sum_unit * (double)keys;
-
-    noise.p_unit = sqrt(noise.p_unit * noise.p_unit + walk);
-    noise.out_unit = sqrt(noise.out_unit * noise.out_unit + walk);
-    return noise;
+    return vdit_noise_over(&contract->noise, keys);
 }

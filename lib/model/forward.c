@@ -1,6 +1,7 @@
 /* forward.c - one call of a denoiser: what a family's network is given, and what becomes of its output. */
 #include <stdlib.h>
 #include <string.h>
+#include "attention/plan.h"
 #include "model/family.h"
 
 void vdit_forward_init(vdit_forward *call)
@@ -93,9 +94,67 @@ static vdit_status check(vdit_run *run, const vdit_model *model, const vdit_forw
     return vdit_run_status(run);
 }
 
+/* Out: call, a description of a tensor without data for each input. */
+static void describe(vdit_forward *call, const vdit_model_inputs *inputs)
+{
+    call->latents = &inputs->latents;
+    call->timestep = &inputs->timestep;
+    call->text = &inputs->text;
+    call->text_mask = inputs->text_mask.rank > 0 ? &inputs->text_mask : NULL;
+    call->pooled = inputs->pooled.rank > 0 ? &inputs->pooled : NULL;
+    call->guidance = inputs->guidance.rank > 0 ? &inputs->guidance : NULL;
+}
+
+/* Counts the heads of the sites that a plan reaches. */
+static void count_heads(void *state, const vdit_site_info *site)
+{
+    *(size_t *)state += site->kind != 0 ? site->heads : 0;
+}
+
+/* A dry run before the run: how much there is to do. Returns: the number of heads that a plan reaches. */
+static size_t rehearse(vdit_net *net, const vdit_model *model, const vdit_model_inputs *inputs)
+{
+    vdit_forward call = *net->call;
+    vdit_net dry = *net;
+    size_t heads = 0;
+
+    describe(&call, inputs);
+    dry.call = &call;
+    dry.dry = 1;
+    dry.watch = (vdit_net_watch){.state = &heads, .site = count_heads};
+    model->family->forward(&dry, model->config);
+    net->total = dry.flops;
+    return heads;
+}
+
+/*
+ * The random control of a plan (C32): a first run, which nobody watches, tells which heads of the model have no sink
+ * while the rest of the plan acts; of them some are drawn. Out: control.
+ */
+static void look(vdit_control *control, const vdit_net *net, const vdit_model *model)
+{
+    vdit_forward call = *net->call;
+    vdit_net first = *net;
+    size_t mark = vdit_run_mark(net->run);
+
+    call.meters = NULL;
+    call.site_edits = NULL;
+    call.noise = NULL;
+    first.call = &call;
+    first.control = control;
+    control->looks = 1;
+    model->family->forward(&first, model->config);
+    vdit_run_release(net->run, mark);
+    control->looks = 0;
+    control->at = 0;
+    if (vdit_run_status(net->run) == VDIT_OK)
+        vdit_gate_draw(net->run, control->heads, control->count, control->drawn, control->seed);
+}
+
 vdit_status vdit_model_forward(vdit_run *run, const vdit_model *model, const vdit_forward *call)
 {
     size_t mark = vdit_run_mark(run);
+    vdit_control control = {0};
     vdit_model_inputs inputs;
     vdit_tensor output;
     vdit_net net;
@@ -103,6 +162,13 @@ vdit_status vdit_model_forward(vdit_run *run, const vdit_model *model, const vdi
     if (vdit_run_status(run) != VDIT_OK || check(run, model, call, &inputs) != VDIT_OK)
         return vdit_run_status(run);
     net = start(run, model, call);
+    control.count = rehearse(&net, model, &inputs);
+    if (call->plan != NULL && vdit_plan_draws(call->plan, call->step, call->branch)) {
+        control.heads = vdit_run_alloc(run, control.count, 1);
+        if (control.heads != NULL)
+            look(&control, &net, model);
+        net.control = &control;
+    }
     net.watch.state = call->trace_state;
     net.watch.activation = call->trace;
     output = model->family->forward(&net, model->config);
@@ -166,7 +232,7 @@ static void see_site(void *state, const vdit_site_info *site)
     survey->site_count++;
 }
 
-/* One dry run. A description of a tensor without data stands for each input. */
+/* One dry run. */
 static void run_dry(survey_state *s, const vdit_model *model, const vdit_model_inputs *inputs,
                     vdit_dtype dtype)
 {
@@ -175,12 +241,7 @@ static void run_dry(survey_state *s, const vdit_model *model, const vdit_model_i
     vdit_net net;
 
     vdit_forward_init(&call);
-    call.latents = &inputs->latents;
-    call.timestep = &inputs->timestep;
-    call.text = &inputs->text;
-    call.text_mask = inputs->text_mask.rank > 0 ? &inputs->text_mask : NULL;
-    call.pooled = inputs->pooled.rank > 0 ? &inputs->pooled : NULL;
-    call.guidance = inputs->guidance.rank > 0 ? &inputs->guidance : NULL;
+    describe(&call, inputs);
     call.dtype = dtype;
     net = start(s->run, model, &call);
     net.dry = 1;
@@ -246,5 +307,27 @@ vdit_status vdit_model_survey_of(vdit_run *run, const vdit_model *model,
         drop_repeated_weights(run, &made);
     if (vdit_run_status(run) == VDIT_OK)
         *survey = made;
+    return vdit_run_status(run);
+}
+
+vdit_status vdit_plan_reach(vdit_run *run, size_t *heads, const vdit_plan *plan,
+                            const vdit_model_survey *survey, size_t step, unsigned branch)
+{
+    size_t reached = 0, mark = vdit_run_mark(run);
+    vdit_edit edit;
+
+    for (size_t i = 0; i < survey->site_count; i++) {
+        const vdit_site_info *info = &survey->sites[i];
+        vdit_site site = {info->layer, 0, step, branch, info->kind, info->tokens, info->keys};
+
+        for (; info->kind != 0 && site.head < info->heads; site.head++) {
+            if (vdit_plan_edit(run, plan, &site, &edit) != VDIT_OK)
+                return vdit_run_status(run);
+            reached +=
+                !vdit_edit_is_off(&edit) || vdit_plan_gate(plan, &site).kind != VDIT_GATE_NUMBER;
+        }
+        vdit_run_release(run, mark);
+    }
+    *heads = reached;
     return vdit_run_status(run);
 }

@@ -83,6 +83,7 @@ void vdit_net_release(vdit_net *net, size_t mark, vdit_tensor *const *keep, size
         return;
     if (!net->dry) {
         carry(net, mark, keep, count);
+        vdit_net_progress(net);
         return;
     }
     net->bytes = mark;
@@ -117,6 +118,7 @@ vdit_tensor vdit_net_like(vdit_net *net, vdit_dtype dtype, const vdit_tensor *x)
 void vdit_net_record_as(vdit_net *net, const char *name, int index, const vdit_tensor *x)
 {
     size_t at = net->name_length;
+    vdit_status status;
     char place[16];
 
     if (net->watch.activation == NULL || vdit_run_status(net->run) != VDIT_OK)
@@ -127,13 +129,22 @@ void vdit_net_record_as(vdit_net *net, const char *name, int index, const vdit_t
         snprintf(place, sizeof place, "[%d]", index);
         vdit_net_suffix(net, place);
     }
-    net->watch.activation(net->watch.state, net->name, x);
+    status = net->watch.activation(net->watch.state, net->name, x);
+    if (status != VDIT_OK)
+        vdit_run_fail(net->run, status, "%s: the caller refused it: %s", net->name,
+                      vdit_status_name(status));
     vdit_net_leave(net, at);
 }
 
 void vdit_net_record(vdit_net *net, const vdit_tensor *x)
 {
     vdit_net_record_as(net, NULL, -1, x);
+}
+
+void vdit_net_progress(vdit_net *net)
+{
+    if (!net->dry && net->total > 0)
+        vdit_run_progress(net->run, "forward", net->flops, net->total);
 }
 
 /* Returns: the dtype in which the original holds a weight of the file's dtype. */

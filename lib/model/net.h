@@ -27,6 +27,15 @@ typedef struct vdit_net_watch {
     void (*site)(void *state, const vdit_site_info *site);
 } vdit_net_watch;
 
+/* The heads of the random control of a plan (C32), in the order of the sites: a first run marks those without a sink, of
+   them some are drawn, and the second run skips these. */
+typedef struct vdit_control {
+    unsigned char *heads; /* [count] */
+    size_t count, at;     /* heads of all sites that a plan reaches, and of those behind */
+    int looks;            /* 1: the first run */
+    size_t drawn, seed;   /* what the plan asks for; drawn 0: not asked yet */
+} vdit_control;
+
 typedef struct vdit_net {
     vdit_run *run;
     const vdit_file *weights;                /* NULL: a dry run of a configuration alone */
@@ -40,7 +49,10 @@ typedef struct vdit_net {
     char name[VDIT_NET_NAME_MAX]; /* of the module that runs */
     size_t name_length;
     double flops, attention_flops;
-    size_t bytes, peak; /* of a dry run */
+    double total;          /* flops of the whole call, for the progress; 0: not told */
+    size_t bytes, peak;    /* of a dry run */
+    vdit_control *control; /* NULL: the plan has none */
+    uint32_t operators;    /* that noise was added to */
 } vdit_net;
 
 /* Enters a module, by a printf format. Returns: what leaves it. */
@@ -117,6 +129,21 @@ void vdit_net_rotary_table(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine
 /* Out: cosine and sine [H, N, d / 2] in f32. In: position [N, axes], f64; frequency [axes, H, d / 2]. */
 void vdit_net_rotary_learned(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine,
                              const vdit_tensor *position, const vdit_tensor *frequency);
+
+/*
+ * In a shadow run (call->noise) adds noise to y, an operator's result, as an honest kernel of a sum of so many terms
+ * commits it; otherwise does nothing.
+ */
+void vdit_net_perturb(vdit_net *net, const vdit_tensor *y, size_t terms);
+
+/* In a shadow run: t, what angles are computed from, becomes an f64 copy that is off by so many roundings of f32. */
+void vdit_net_jitter(vdit_net *net, vdit_tensor *t, double roundings);
+
+/* In a shadow run: the reference's attention, with noise of its own sigma. */
+vdit_status vdit_net_attend_noisily(vdit_net *net, vdit_attention *call);
+
+/* Tells how far the call is. */
+void vdit_net_progress(vdit_net *net);
 
 /* One attention site: its name is the current module's. */
 typedef struct vdit_net_attention {

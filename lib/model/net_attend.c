@@ -1,5 +1,6 @@
 /* net_attend.c - one attention site of a network. */
-#include "model/net.h"
+#include <stdio.h>
+#include "model/site.h"
 
 static void tell_site(vdit_net *net, const vdit_net_attention *a)
 {
@@ -41,6 +42,34 @@ static void record_operands(vdit_net *net, const vdit_net_attention *a)
     }
 }
 
+/* What the site does between its operands and its result: meters read the map before it is used. */
+static void compute(vdit_net_site *site)
+{
+    vdit_net *net = site->net;
+
+    vdit_net_site_edit(site);
+    vdit_net_site_measure(site);
+    vdit_net_site_report(site);
+    if (vdit_run_status(net->run) != VDIT_OK)
+        return;
+    if (net->call->noise != NULL)
+        vdit_net_attend_noisily(net, &site->call);
+    else
+        vdit_backend_attention(net->run, net->backend, &site->call);
+    vdit_net_site_tell(site);
+}
+
+/* Puts the site's name before the message of a failure. */
+static void blame(vdit_net *net)
+{
+    vdit_status status = vdit_run_status(net->run);
+    char message[1024];
+
+    snprintf(message, sizeof message, "%s", vdit_run_message(net->run));
+    vdit_run_clear(net->run);
+    vdit_run_fail(net->run, status, "%s: %s", net->name, message);
+}
+
 vdit_tensor vdit_net_attend(vdit_net *net, const vdit_net_attention *a)
 {
     static const int heads_second[] = {0, 2, 1, 3};
@@ -48,17 +77,24 @@ vdit_tensor vdit_net_attend(vdit_net *net, const vdit_net_attention *a)
     size_t at = net->name_length;
     vdit_tensor made = vdit_net_new(net, net->dtype, 4, shape);
     vdit_tensor o = vdit_tensor_permute(&made, heads_second);
-    vdit_attention call;
+    vdit_net_site site = {.net = net, .a = a};
 
-    vdit_attention_init(&call, &a->q, &a->k, &a->v);
-    call.mask = a->mask;
-    call.key_length = a->key_length;
-    call.o = &o;
+    vdit_attention_init(&site.call, &a->q, &a->k, &a->v);
+    site.call.mask = a->mask;
+    site.call.key_length = a->key_length;
+    site.call.o = &o;
     tell_site(net, a);
     record_operands(net, a);
-    count(net, &call);
-    if (!net->dry && vdit_run_status(net->run) == VDIT_OK)
-        vdit_backend_attention(net->run, net->backend, &call);
+    count(net, &site.call);
+    if (!net->dry && vdit_run_status(net->run) == VDIT_OK) {
+        size_t mark = vdit_run_mark(net->run);
+
+        compute(&site);
+        vdit_run_release(net->run, mark);
+        if (vdit_run_status(net->run) != VDIT_OK)
+            blame(net);
+    }
+    vdit_net_progress(net);
     vdit_net_suffix(net, "/o");
     vdit_net_record(net, &o);
     vdit_net_leave(net, at);

@@ -40,6 +40,7 @@ vdit_tensor vdit_net_linear(vdit_net *net, const char *name, vdit_tensor x, size
     net->flops += 2 * count_of(&x) * (double)outputs;
     if (runs(net))
         vdit_backend_linear(net->run, net->backend, &y, &x, &w, with_bias ? &b : NULL);
+    vdit_net_perturb(net, &y, x.shape[x.rank - 1]);
     vdit_net_record(net, &y);
     vdit_net_leave(net, at);
     return y;
@@ -70,6 +71,7 @@ vdit_tensor vdit_net_patches(vdit_net *net, const char *name, vdit_tensor x, siz
     if (runs(net))
         vdit_backend_conv(net->run, net->backend, &channels_second, &x, &w, with_bias ? &b : NULL,
                           &walk);
+    vdit_net_perturb(net, &y, outputs > 0 ? vdit_tensor_count(&w) / outputs : 0);
     vdit_net_record(net, &channels_second);
     vdit_net_leave(net, at);
     return y;
@@ -88,6 +90,7 @@ vdit_tensor vdit_net_layer_norm(vdit_net *net, const char *name, vdit_tensor x, 
     if (runs(net))
         vdit_backend_layer_norm(net->run, net->backend, &y, &x, affine ? &w : NULL,
                                 affine ? &b : NULL, eps);
+    vdit_net_perturb(net, &y, x.shape[x.rank - 1]);
     if (name != NULL)
         vdit_net_record(net, &y);
     vdit_net_leave(net, at);
@@ -104,6 +107,7 @@ vdit_tensor vdit_net_rms_norm(vdit_net *net, const char *name, vdit_tensor x, in
         w = vdit_net_weight(net, "weight", 1, &x.shape[x.rank - 1]);
     if (runs(net))
         vdit_backend_rms_norm(net->run, net->backend, &y, &x, affine ? &w : NULL, eps);
+    vdit_net_perturb(net, &y, x.shape[x.rank - 1]);
     if (name != NULL)
         vdit_net_record(net, &y);
     vdit_net_leave(net, at);
@@ -116,6 +120,7 @@ vdit_tensor vdit_net_activate(vdit_net *net, vdit_tensor x, vdit_activation f)
 
     if (runs(net))
         vdit_backend_activate(net->run, net->backend, &y, &x, f);
+    vdit_net_perturb(net, &y, 1);
     return y;
 }
 
@@ -125,6 +130,7 @@ vdit_tensor vdit_net_activate_gated(vdit_net *net, vdit_tensor x, vdit_activatio
 
     if (runs(net))
         vdit_backend_activate_gated(net->run, net->backend, &y, &x, f);
+    vdit_net_perturb(net, &y, 1);
     return y;
 }
 
@@ -134,6 +140,7 @@ vdit_tensor vdit_net_add(vdit_net *net, vdit_tensor x, vdit_tensor z)
 
     if (runs(net))
         vdit_backend_add(net->run, net->backend, &y, &x, &z);
+    vdit_net_perturb(net, &y, 1);
     return y;
 }
 
@@ -144,6 +151,7 @@ vdit_tensor vdit_net_modulate(vdit_net *net, vdit_tensor x, vdit_tensor scale,
 
     if (runs(net))
         vdit_backend_modulate(net->run, net->backend, &y, &x, &scale, shift);
+    vdit_net_perturb(net, &y, 1);
     return y;
 }
 
@@ -153,6 +161,7 @@ vdit_tensor vdit_net_gated_add(vdit_net *net, vdit_tensor x, vdit_tensor gate, v
 
     if (runs(net))
         vdit_backend_gated_add(net->run, net->backend, &y, &x, &gate, &z);
+    vdit_net_perturb(net, &y, 1);
     return y;
 }
 
@@ -162,6 +171,7 @@ vdit_tensor vdit_net_rotary(vdit_net *net, vdit_tensor x, vdit_tensor cosine, vd
 
     if (runs(net))
         vdit_backend_rotary(net->run, net->backend, &y, &x, &cosine, &sine);
+    vdit_net_perturb(net, &y, 1);
     return y;
 }
 
@@ -173,6 +183,7 @@ vdit_tensor vdit_net_masked_mean(vdit_net *net, vdit_tensor x, const vdit_tensor
 
     if (runs(net))
         vdit_masked_mean(net->run, &y, &x, mask, least);
+    vdit_net_perturb(net, &y, x.shape[1]);
     return y;
 }
 
@@ -181,8 +192,10 @@ vdit_tensor vdit_net_sinusoid(vdit_net *net, vdit_tensor t, size_t width)
     size_t shape[] = {t.shape[0], width};
     vdit_tensor y = vdit_net_new(net, VDIT_F32, 2, shape);
 
+    vdit_net_jitter(net, &t, 2); /* of the frequency and of the product */
     if (runs(net))
         vdit_sinusoid(net->run, &y, &t, 10000, 0, 1);
+    vdit_net_perturb(net, &y, 1);
     return y;
 }
 
@@ -190,22 +203,30 @@ void vdit_net_rotary_table(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine
                            const vdit_tensor *position, const size_t *widths, double theta)
 {
     size_t shape[] = {position->shape[0], 0};
+    vdit_tensor moved = *position;
 
     for (size_t axis = 0; axis < position->shape[1]; axis++)
         shape[1] += widths[axis] / 2;
     *cosine = vdit_net_new(net, VDIT_F32, 2, shape);
     *sine = vdit_net_new(net, VDIT_F32, 2, shape);
+    vdit_net_jitter(net, &moved, 1); /* of the product */
     if (runs(net))
-        vdit_rotary_table(net->run, cosine, sine, position, widths, theta);
+        vdit_rotary_table(net->run, cosine, sine, &moved, widths, theta);
+    vdit_net_perturb(net, cosine, 1);
+    vdit_net_perturb(net, sine, 1);
 }
 
 void vdit_net_rotary_learned(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine,
                              const vdit_tensor *position, const vdit_tensor *frequency)
 {
     size_t shape[] = {frequency->shape[1], position->shape[0], frequency->shape[2]};
+    vdit_tensor moved = *position;
 
     *cosine = vdit_net_new(net, VDIT_F32, 3, shape);
     *sine = vdit_net_new(net, VDIT_F32, 3, shape);
+    vdit_net_jitter(net, &moved, 1);
     if (runs(net))
-        vdit_rotary_learned(net->run, cosine, sine, position, frequency);
+        vdit_rotary_learned(net->run, cosine, sine, &moved, frequency);
+    vdit_net_perturb(net, cosine, 1);
+    vdit_net_perturb(net, sine, 1);
 }

@@ -30,6 +30,12 @@ typedef struct vdit_noise {
 } vdit_noise;
 
 /*
+ * Returns: noise with what the running sums over so many keys add: a walk of n additions, each off by up to sum_unit of
+ * what the sum has reached, ends off by about sum_unit sqrt(n / 3) of its size, in P and in the output.
+ */
+VDIT_API vdit_noise vdit_noise_over(const vdit_noise *noise, size_t keys);
+
+/*
  * One attention call. Set it up with vdit_attention_init, then fill what is wanted.
  * q, k, v, o are f32, bf16 or f16 in any mix, in any strides.
  */

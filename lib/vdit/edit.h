@@ -174,6 +174,9 @@ VDIT_API void vdit_edit_init(vdit_edit *edit);
 /* Returns: 1 if the edit changes nothing, so that the plain call gives its bits. */
 VDIT_API int vdit_edit_is_off(const vdit_edit *edit);
 
+/* Returns: 1 if the edit drops entries of the map at that moment. */
+VDIT_API int vdit_edit_drops(const vdit_edit *edit, vdit_moment moment);
+
 /*
  * What an edited call says beside its output; each may be NULL. All are facts: rounded once, or counts. Rows
  * without a mask after the softmax have kept mass 1 and nothing masked.

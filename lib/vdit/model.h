@@ -70,7 +70,7 @@ VDIT_API vdit_status vdit_model_inputs_of(vdit_run *run, const vdit_model *model
 /* Called with each activation in the order of execution, under the name that diffusers' module tree gives it. */
 typedef vdit_status vdit_trace_fn(void *state, const char *name, const vdit_tensor *activation);
 
-/* Called with what the meters say of one attention site. */
+/* Called with what the meters say of one attention site; the results end with the call. */
 typedef vdit_status vdit_site_meters_fn(void *state, const char *site,
                                         const vdit_meter_results *results);
 
@@ -81,6 +81,24 @@ typedef vdit_status vdit_site_meters_fn(void *state, const char *site,
 typedef vdit_status vdit_source_fn(void *state, const char *site, unsigned needed,
                                    const vdit_tensor **q, const vdit_tensor **k,
                                    const vdit_tensor **v);
+
+/* What a plan did at one attention site. */
+typedef struct vdit_site_edits {
+    const char *site;            /* "blocks.3.attn1" */
+    const char *backend;         /* who computed the edited heads */
+    size_t layer, heads, edited; /* heads, and how many of them were edited */
+    const vdit_edit *const
+        *edits; /* [heads], NULL where a head has none; gates that were found are in them */
+    /* What the call reports: masked and kept_mass where something was dropped after the softmax, dense_mass where
+       something was before it; NULL otherwise. */
+    const vdit_edit_report *report;
+    /* Over the rows of the edited heads: entries dropped of all valid ones, the mean and the least kept mass, the
+       mean dense mass; NaN where nothing was dropped at that moment. */
+    double masked_fraction, kept_mass, least_kept_mass, dense_mass;
+} vdit_site_edits;
+
+/* Called with what the plan did at each site where it did something; what it points to ends with the call. */
+typedef vdit_status vdit_site_edits_fn(void *state, const vdit_site_edits *did);
 
 /* One call of the denoiser. Set it up with vdit_forward_init, then fill what is wanted. */
 typedef struct vdit_forward {
@@ -107,9 +125,18 @@ typedef struct vdit_forward {
     void *source_state;
 
     const char *meters; /* NULL, or meters with options, read at each site that meter_sites names */
-    const char *meter_sites; /* NULL: all; or a pattern of site names with '*' and '?' */
+    const char *
+        meter_sites; /* NULL: all that a plan reaches; or a pattern of site names (vdit_name_matches) */
     vdit_site_meters_fn *site_meters;
     void *site_meters_state;
+
+    vdit_site_edits_fn *site_edits; /* NULL, or who is told what the plan did */
+    void *site_edits_state;
+
+    /* NULL; or a shadow run: the noise of an honest kernel is added to the result of each operator, drawn with a
+       seed (vdit-trace(5)) */
+    const vdit_noise *noise;
+    uint32_t noise_seed;
 } vdit_forward;
 
 /* Out: call, cleared, in f32. */
@@ -121,6 +148,9 @@ VDIT_API void vdit_forward_init(vdit_forward *call);
  */
 VDIT_API vdit_status vdit_model_forward(vdit_run *run, const vdit_model *model,
                                         const vdit_forward *call);
+
+/* Returns: 1 if the name fits the pattern, in which '*' is any text and '?' any character. */
+VDIT_API int vdit_name_matches(const char *pattern, const char *name);
 
 /* One attention site. */
 typedef struct vdit_site_info {
@@ -155,5 +185,12 @@ typedef struct vdit_model_survey {
 VDIT_API vdit_status vdit_model_survey_of(vdit_run *run, const vdit_model *model,
                                           const vdit_extents *extents, vdit_dtype dtype,
                                           vdit_model_survey *survey);
+
+/*
+ * Out: heads, how many of all sites a plan would edit, those included whose gate depends on a map. In: survey, plan with
+ * its files bound, step and branch of the call. Returns: VDIT_OK or what vdit_plan_edit says.
+ */
+VDIT_API vdit_status vdit_plan_reach(vdit_run *run, size_t *heads, const vdit_plan *plan,
+                                     const vdit_model_survey *survey, size_t step, unsigned branch);
 
 #endif
