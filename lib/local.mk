@@ -105,8 +105,6 @@ libvdit_core_la_SOURCES = \
 	%D%/backend/known.h \
 	%D%/backend/object.c \
 	%D%/backend/object.h \
-	%D%/backend/panel.c \
-	%D%/backend/panel.h \
 	%D%/backend/plugin.c \
 	%D%/base/convert.c \
 	%D%/base/internal.h \
@@ -269,6 +267,8 @@ libvdit_core_la_SOURCES = \
 	%D%/op/elementwise.c \
 	%D%/op/elementwise.h \
 	%D%/op/exp.c \
+	%D%/op/lanes.c \
+	%D%/op/lanes.h \
 	%D%/op/linear.c \
 	%D%/op/lines.c \
 	%D%/op/lines.h \

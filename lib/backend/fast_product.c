@@ -7,16 +7,16 @@
  */
 #include <string.h>
 #include "backend/fast_product.h"
-#include "backend/panel.h"
 #include "base/parallel.h"
 #include "exact/single.h"
+#include "op/pack.h"
 
-#define SLICE  VDIT_FAST_SLICE
-#define GROUP  4    /* panels of w that a task takes at most */
-#define ROWS   1024 /* rows of x that are packed at a time */
-#define PART   96   /* the least rows of a task, where tasks are few */
-#define TASKS  4    /* per thread, at least, if there is work for them */
-#define COLUMN (GROUP * VDIT_KERNEL_NR_MAX)
+#define SLICE   VDIT_FAST_SLICE
+#define GROUP   4                  /* panels of w that a task takes at most */
+#define X_BYTES ((size_t)24 << 20) /* of packed rows, if that is more than PART */
+#define PART    96                 /* the least rows of a task, where tasks are few */
+#define TASKS   4                  /* per thread, at least, if there is work for them */
+#define COLUMN  (GROUP * VDIT_KERNEL_NR_MAX)
 
 /* What one thread writes. */
 typedef struct worker {
@@ -30,10 +30,10 @@ typedef struct worker {
 typedef struct product_state {
     vdit_product p;
     const vdit_kernel_f32 *kernel;
-    size_t first, rows; /* of x */
-    size_t group;       /* panels of w in a task */
-    size_t parts;       /* tasks that share these */
-    float *x;           /* [x panel][depth][mr] */
+    size_t first, rows, rows_max; /* of x */
+    size_t group;                 /* panels of w in a task */
+    size_t parts;                 /* tasks that share these */
+    float *x;                     /* [x panel][depth][mr] */
     worker *workers;
 } product_state;
 
@@ -58,8 +58,8 @@ static void pack_x(void *context, size_t panel, int thread)
     size_t mr = s->kernel->mr, at = panel * mr;
 
     (void)thread;
-    vdit_panel_pack(s->x + at * s->p.depth, &s->p.x, s->first + at, least(mr, s->rows - at), mr, 0,
-                    s->p.depth);
+    vdit_pack_panel_f32(s->x + at * s->p.depth, &s->p.x, s->first + at, least(mr, s->rows - at), mr,
+                        0, s->p.depth);
 }
 
 static piece piece_of(const product_state *s, size_t task)
@@ -82,8 +82,8 @@ static void add_slice(const product_state *s, worker *me, const piece *now, size
     size_t mr = s->kernel->mr, nr = s->kernel->nr, tile = mr * nr;
 
     for (size_t i = 0; i < now->panels; i++)
-        vdit_panel_pack(me->w + i * depth * nr, &s->p.w, now->column + i * nr,
-                        least(nr, now->columns - i * nr), nr, start, depth);
+        vdit_pack_panel_f32(me->w + i * depth * nr, &s->p.w, now->column + i * nr,
+                            least(nr, now->columns - i * nr), nr, start, depth);
     for (size_t j = 0; j < now->x_panels; j++) {
         const float *x = s->x + ((now->x_first + j) * s->p.depth + start) * mr;
         float *sum = me->sum + j * now->panels * tile;
@@ -143,8 +143,8 @@ static void plan(product_state *s, size_t threads)
 
 static void run_product(product_state *s, int threads)
 {
-    for (s->first = 0; s->first < s->p.m; s->first += ROWS) {
-        s->rows = least(ROWS, s->p.m - s->first);
+    for (s->first = 0; s->first < s->p.m; s->first += s->rows_max) {
+        s->rows = least(s->rows_max, s->p.m - s->first);
         plan(s, (size_t)threads);
         vdit_parallel(threads, cut(s->rows, s->kernel->mr), pack_x, s);
         vdit_parallel(threads, cut(cut(s->p.n, s->kernel->nr), s->group) * s->parts, compute, s);
@@ -155,9 +155,11 @@ static void run_product(product_state *s, int threads)
 static vdit_status allocate(vdit_run *run, product_state *s, size_t threads)
 {
     size_t mr = s->kernel->mr, nr = s->kernel->nr, depth = s->p.depth > 0 ? s->p.depth : 1;
-    size_t rows = cut(least(ROWS, s->p.m), mr) * mr;
-    size_t panels = least(GROUP, cut(s->p.n, nr));
+    size_t panels = least(GROUP, cut(s->p.n, nr)), most = X_BYTES / sizeof(float) / depth, rows;
 
+    /* blocks of nearly one size */
+    s->rows_max = cut(s->p.m, cut(s->p.m, most > PART ? most : PART));
+    rows = s->rows_max = cut(s->rows_max, mr) * mr;
     s->x = vdit_run_alloc(run, depth, rows * sizeof(float));
     s->workers = vdit_run_alloc(run, threads, sizeof *s->workers);
     for (size_t i = 0; s->workers != NULL && i < threads; i++) {

@@ -1,4 +1,4 @@
-/* op/pack.h - rows of a matrix in binary64, in the panels that the kernels read. */
+/* op/pack.h - rows of a matrix in the panels that the kernels read. */
 #ifndef VDIT_OP_PACK_H
 #define VDIT_OP_PACK_H
 
@@ -12,5 +12,12 @@
  */
 void vdit_pack_panel(double *panel, double *norm, const vdit_matrix *a, size_t first, size_t count,
                      size_t width, size_t depth, double factor);
+
+/*
+ * The same in binary32, without norms, of columns start .. start + depth - 1.
+ * Out: panel[k * width + r] = a[first + r, start + k].
+ */
+void vdit_pack_panel_f32(float *panel, const vdit_matrix *a, size_t first, size_t count,
+                         size_t width, size_t start, size_t depth);
 
 #endif

@@ -1,37 +1,36 @@
 /*
  * product.c - blocks, threads and scratch of the exact matrix product.
  *
- * Columns are taken in blocks whose panels all threads share; in a block each task packs some rows and
- * runs them against a group of the panels. Long sums are cut into slices that fit the cache.
+ * A block of rows of x is packed once, for all threads; against it the columns are taken in blocks, packed alike. A task
+ * runs some rows against some panels of columns. Long sums are cut into slices that fit the cache.
  */
 #include <string.h>
 #include "base/parallel.h"
 #include "op/pack.h"
 #include "op/product_row.h"
 
-#define UNIT          0x1p-53
-#define SLICE         2048               /* products per kernel call */
-#define ROWS          64                 /* rows of x per task */
-#define COLUMN_BYTES  ((size_t)64 << 20) /* of shared panels, if that is more than one */
-#define COLUMN_PANELS 64                 /* at most so many of them */
-#define TILES         (ROWS * VDIT_KERNEL_NR_MAX)
+#define UNIT         0x1p-53
+#define SLICE        1024 /* products per kernel call: those of ROWS fit the second cache */
+#define ROWS         64   /* rows of x per task */
+#define TOGETHER     4    /* panels that take a slice of the rows in turn */
+#define X_BYTES      ((size_t)24 << 20) /* of packed rows, if that is more than ROWS */
+#define COLUMN_BYTES ((size_t)16 << 20) /* of packed columns, if that is more than one panel */
+#define TILES        (ROWS * VDIT_KERNEL_NR_MAX)
 
 /* What one thread writes. */
 typedef struct worker {
-    double *x;          /* panels of ROWS rows */
-    double norm[ROWS];  /* of these rows */
-    double tile[TILES]; /* sums of all rows with one panel of w */
+    double tile[TOGETHER][TILES]; /* sums of all rows of a task with some panels of w */
     double part[VDIT_KERNEL_TILE_MAX];
     uint64_t decided[3]; /* linear counters */
 } worker;
 
-/* A call: the product at hand, the block of columns at hand, scratch. */
+/* A call: the product at hand, the blocks of rows and columns at hand, scratch. */
 typedef struct product_state {
     vdit_product p;
     const vdit_kernel_f64 *kernel;
+    size_t first_row, rows, rows_max;
     size_t first, panels, panels_max; /* of columns */
-    size_t whole;                     /* blocks of rows that are one task each */
-    size_t groups;                    /* of panels: tasks of each further block of rows */
+    double *x, *x_norm;
     double *w, *w_norm, *bias, *bias_unit;
     worker *workers;
 } product_state;
@@ -63,6 +62,16 @@ static double weight(size_t depth)
     return (double)(additions + parts(depth, SLICE) + 3);
 }
 
+static void pack_x(void *context, size_t panel, int thread)
+{
+    product_state *s = context;
+    size_t mr = s->kernel->mr, at = panel * mr;
+
+    (void)thread;
+    vdit_pack_panel(s->x + at * s->p.depth, s->x_norm + at, &s->p.x, s->first_row + at,
+                    least(mr, s->rows - at), mr, s->p.depth, 1.0);
+}
+
 /* Packs one panel of w, with its part of the bias. */
 static void pack_w(void *context, size_t panel, int thread)
 {
@@ -82,127 +91,124 @@ static void pack_w(void *context, size_t panel, int thread)
         s->bias_unit[o] = 3 * UNIT * (s->bias[o] < 0 ? -s->bias[o] : s->bias[o]);
 }
 
-/* Out: me->tile = x panels times one panel of w. */
-static void multiply(const product_state *s, worker *me, const double *w, size_t x_panels)
+/* Adds the products of slice k to the sums of all rows with one panel, or begins with them. */
+static void add_slice(const product_state *s, worker *me, double *tile, const double *w, size_t row,
+                      size_t rows, size_t k)
 {
     size_t mr = s->kernel->mr, nr = s->kernel->nr, depth = s->p.depth;
 
-    for (size_t k = 0; k == 0 || k < depth; k += SLICE)
-        for (size_t i = 0; i < x_panels; i++) {
-            const double *x = me->x + i * mr * depth + k * mr;
-            double *tile = me->tile + i * mr * nr;
-            if (k == 0) {
-                s->kernel->gemm(least(SLICE, depth), VDIT_KERNEL_CHUNK, x, w, tile);
-                continue;
-            }
-            s->kernel->gemm(least(SLICE, depth - k), VDIT_KERNEL_CHUNK, x, w + k * nr, me->part);
-            for (size_t j = 0; j < mr * nr; j++)
-                tile[j] += me->part[j];
-        }
+    for (size_t i = 0; i < rows; i += mr, tile += mr * nr) {
+        const double *x = s->x + (row + i) * depth + k * mr;
+        s->kernel->gemm(least(SLICE, depth - k), VDIT_KERNEL_CHUNK, x, w + k * nr,
+                        k > 0 ? me->part : tile);
+        if (k > 0)
+            s->kernel->add(me->part, tile);
+    }
 }
 
 /*
  * Asks for the lines of y that this tile will be written to, while its products are summed: they lie
  * far apart, and waiting for each took a thirtieth of the time. Changes no result.
  */
-static void expect_tile(const product_state *s, size_t panel, size_t first_row, size_t rows)
+static void expect_tile(const product_state *s, size_t panel, size_t row, size_t rows)
 {
 #if defined(__GNUC__)
     const vdit_matrix *y = &s->p.y;
     size_t column = s->first + panel * s->kernel->nr,
            last = least(s->kernel->nr, s->p.n - column) - 1;
 
-    for (size_t i = first_row; i < first_row + rows; i++) {
-        ptrdiff_t target = y->row[i] + (ptrdiff_t)column * y->step;
+    for (size_t i = row; i < row + rows; i++) {
+        ptrdiff_t target = y->row[s->first_row + i] + (ptrdiff_t)column * y->step;
         __builtin_prefetch(vdit_matrix_at(y, target), 1);
         __builtin_prefetch(vdit_matrix_at(y, target + (ptrdiff_t)last * y->step), 1);
     }
 #else
-    (void)s, (void)panel, (void)first_row, (void)rows;
+    (void)s, (void)panel, (void)row, (void)rows;
 #endif
 }
 
-/* Rounds rows x columns of the tile into y. */
-static void round_tile(const product_state *s, worker *me, size_t panel, size_t first_row,
-                       size_t rows)
+/* Rounds rows x columns of the tile into y. In: row, in the block of rows. */
+static void round_tile(const product_state *s, worker *me, const double *tile, size_t panel,
+                       size_t row, size_t rows)
 {
     size_t mr = s->kernel->mr, nr = s->kernel->nr, at = panel * nr, depth = s->p.depth;
     const vdit_matrix *y = &s->p.y;
 
-    for (size_t i = 0; i < rows; i++) {
-        vdit_product_row row = {
-            .sum = me->tile + i * nr, /* panels of mr rows follow each other */
+    for (size_t i = row; i < row + rows; i++) {
+        vdit_product_row sums = {
+            .sum = tile + (i - row) * nr, /* panels of mr rows follow each other */
             .bias = s->bias + at,
-            .x_norm = me->norm[i],
+            .x_norm = s->x_norm[i],
             .w_norm = s->w_norm + at,
             .bias_unit = s->bias_unit + at,
-            .x = me->x + i / mr * mr * depth + i % mr,
+            .x = s->x + i / mr * mr * depth + i % mr,
             .w = s->w + at * depth,
             .x_step = mr,
             .w_step = nr,
             .depth = depth,
             .count = least(nr, s->p.n - s->first - at),
         };
-        ptrdiff_t target = y->row[first_row + i] + (ptrdiff_t)(s->first + at) * y->step;
-        vdit_product_row_round(&row, vdit_matrix_at(y, target), y->step, y->dtype, me->decided);
+        ptrdiff_t target = y->row[s->first_row + i] + (ptrdiff_t)(s->first + at) * y->step;
+        vdit_product_row_round(&sums, vdit_matrix_at(y, target), y->step, y->dtype, me->decided);
     }
 }
 
-/* One block of rows against all panels, or, for the last blocks, against one group of them. */
+/* ROWS rows against TOGETHER panels, or what is left of them. */
 static void compute(void *context, size_t task, int thread)
 {
     product_state *s = context;
     worker *me = &s->workers[thread];
-    size_t split = task < s->whole ? 0 : task - s->whole;
-    size_t groups = task < s->whole ? 1 : s->groups, group = split % groups;
-    size_t first_row = (task < s->whole ? task : s->whole + split / groups) * ROWS;
-    size_t mr = s->kernel->mr, rows = least(ROWS, s->p.m - first_row), x_panels = parts(rows, mr);
-    size_t start = s->panels * group / groups, end = s->panels * (group + 1) / groups;
+    size_t depth = s->p.depth, size = s->kernel->nr * depth, groups = parts(s->panels, TOGETHER);
+    size_t row = task / groups * ROWS, rows = least(ROWS, s->rows - row);
+    size_t start = task % groups * TOGETHER, end = least(s->panels, start + TOGETHER);
 
-    for (size_t i = 0; i < x_panels; i++)
-        vdit_pack_panel(me->x + i * mr * s->p.depth, me->norm + i * mr, &s->p.x, first_row + i * mr,
-                        least(mr, rows - i * mr), mr, s->p.depth, 1.0);
-    for (size_t panel = start; panel < end; panel++) {
-        expect_tile(s, panel, first_row, rows);
-        multiply(s, me, s->w + panel * s->kernel->nr * s->p.depth, x_panels);
-        round_tile(s, me, panel, first_row, rows);
-    }
+    for (size_t panel = start; panel < end; panel++)
+        expect_tile(s, panel, row, rows);
+    for (size_t k = 0; k == 0 || k < depth; k += SLICE)
+        for (size_t panel = start; panel < end; panel++)
+            add_slice(s, me, me->tile[panel - start], s->w + panel * size, row, rows, k);
+    for (size_t panel = start; panel < end; panel++)
+        round_tile(s, me, me->tile[panel - start], panel, row, rows);
 }
 
 static void run_product(product_state *s, int threads)
 {
-    size_t row_blocks = parts(s->p.m, ROWS), columns = s->panels_max * s->kernel->nr, last;
+    size_t columns = s->panels_max * s->kernel->nr;
 
-    for (s->first = 0; s->first < s->p.n; s->first += columns) {
-        s->panels = parts(least(columns, s->p.n - s->first), s->kernel->nr);
-        /* The last blocks are split, so that no thread waits long for another; the others are not,
-         * because each task packs its rows anew. */
-        last = least(row_blocks, 2 * (size_t)threads);
-        s->whole = row_blocks - last;
-        s->groups = least(s->panels, parts(8 * (size_t)threads, last));
-        vdit_parallel(threads, s->panels, pack_w, s);
-        vdit_parallel(threads, s->whole + last * s->groups, compute, s);
+    for (s->first_row = 0; s->first_row < s->p.m; s->first_row += s->rows_max) {
+        s->rows = least(s->rows_max, s->p.m - s->first_row);
+        vdit_parallel(threads, parts(s->rows, s->kernel->mr), pack_x, s);
+        for (s->first = 0; s->first < s->p.n; s->first += columns) {
+            s->panels = parts(least(columns, s->p.n - s->first), s->kernel->nr);
+            vdit_parallel(threads, s->panels, pack_w, s);
+            vdit_parallel(threads, parts(s->rows, ROWS) * parts(s->panels, TOGETHER), compute, s);
+        }
     }
+}
+
+/* Returns: how many of count units a block has: blocks of nearly one size, none above most. */
+static size_t even_blocks(size_t count, size_t most)
+{
+    return parts(count, parts(count, most > 0 ? most : 1));
 }
 
 /* Out: scratch for the call, in the run's memory. */
 static vdit_status allocate(vdit_run *run, product_state *s, size_t threads)
 {
-    size_t mr = s->kernel->mr, nr = s->kernel->nr, depth = s->p.depth > 0 ? s->p.depth : 1;
-    size_t rows = least(ROWS, parts(s->p.m, mr) * mr);
-    size_t fitting = COLUMN_BYTES / sizeof(double) / nr / depth;
+    size_t nr = s->kernel->nr, depth = s->p.depth > 0 ? s->p.depth : 1, rows;
 
-    s->panels_max = least(parts(s->p.n, nr), least(COLUMN_PANELS, fitting > 0 ? fitting : 1));
+    s->rows_max = ROWS * even_blocks(parts(s->p.m, ROWS), X_BYTES / sizeof(double) / ROWS / depth);
+    s->panels_max = even_blocks(parts(s->p.n, nr), COLUMN_BYTES / sizeof(double) / nr / depth);
+    rows = parts(least(s->rows_max, s->p.m), s->kernel->mr) * s->kernel->mr;
+    s->x = vdit_run_alloc(run, depth, rows * sizeof(double));
+    s->x_norm = vdit_run_alloc(run, rows, sizeof(double));
     s->w = vdit_run_alloc(run, depth, s->panels_max * nr * sizeof(double));
     s->w_norm = vdit_run_alloc(run, s->panels_max * nr, sizeof(double));
     s->bias = vdit_run_alloc(run, s->panels_max * nr, sizeof(double));
     s->bias_unit = vdit_run_alloc(run, s->panels_max * nr, sizeof(double));
     s->workers = vdit_run_alloc(run, threads, sizeof *s->workers);
-    if (s->workers == NULL)
-        return vdit_run_status(run);
-    memset(s->workers, 0, threads * sizeof *s->workers);
-    for (size_t i = 0; i < threads; i++)
-        s->workers[i].x = vdit_run_alloc(run, depth, rows * sizeof(double));
+    for (size_t i = 0; s->workers != NULL && i < threads; i++)
+        memset(s->workers[i].decided, 0, sizeof s->workers[i].decided);
     return vdit_run_status(run);
 }
 
