@@ -33,6 +33,10 @@ check_PROGRAMS += %D%/test_backend_product
 %C%_test_backend_product_SOURCES = %D%/test_backend_product.c
 %C%_test_backend_product_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_backend_table
+%C%_test_backend_table_SOURCES = %D%/test_backend_table.c
+%C%_test_backend_table_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_base
 %C%_test_base_SOURCES = %D%/test_base.c
 %C%_test_base_LDADD = $(TEST_LIBS)
