@@ -2,8 +2,10 @@ dist_man_MANS += \
 	%D%/vdit-attend.1 \
 	%D%/vdit-backend.3 \
 	%D%/vdit-check.1 \
+	%D%/vdit-cogvideox.7 \
 	%D%/vdit-corpus.5 \
 	%D%/vdit-golden.1 \
+	%D%/vdit-hunyuan.7 \
 	%D%/vdit-meters.7 \
 	%D%/vdit-plan.7 \
 	%D%/vdit-recipe.5 \
