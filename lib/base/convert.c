@@ -152,6 +152,21 @@ static void load_piece_f32(double *out, const char *in)
         out[i] = value[i];
 }
 
+/* A bf16 number is the upper half of an f32 number. */
+static void load_piece_bf16(double *out, const char *in)
+{
+    uint16_t code[PIECE];
+    uint32_t wide[PIECE];
+    float value[PIECE];
+
+    memcpy(code, in, sizeof code);
+    for (int i = 0; i < PIECE; i++)
+        wide[i] = (uint32_t)code[i] << 16;
+    memcpy(value, wide, sizeof value);
+    for (int i = 0; i < PIECE; i++)
+        out[i] = value[i];
+}
+
 static inline void load_piece_short(double *out, const char *in, format f)
 {
     uint16_t code[PIECE];
@@ -169,7 +184,7 @@ static size_t load_dense(double *out, size_t n, const char *in, vdit_dtype dtype
     for (; dtype == VDIT_F32 && done + PIECE <= n; done += PIECE)
         load_piece_f32(out + done, in + done * size);
     for (; dtype == VDIT_BF16 && done + PIECE <= n; done += PIECE)
-        load_piece_short(out + done, in + done * size, formats[VDIT_BF16]);
+        load_piece_bf16(out + done, in + done * size);
     for (; dtype == VDIT_F16 && done + PIECE <= n; done += PIECE)
         load_piece_short(out + done, in + done * size, formats[VDIT_F16]);
     return done;

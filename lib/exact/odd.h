@@ -7,6 +7,7 @@
 #ifndef VDIT_EXACT_ODD_H
 #define VDIT_EXACT_ODD_H
 
+#include <math.h>
 #include <stdint.h>
 #include "exact/pair.h"
 #include "exact/simd.h"
@@ -22,11 +23,14 @@ VDIT_INLINE double vdit_pair_to_odd(vdit_pair sum)
     union {
         double value;
         uint64_t bits;
-    } odd;
-    uint64_t outwards = (sum.low > 0) == (sum.high > 0) ? 1 : UINT64_MAX;
+    } odd, rest;
+    uint64_t inwards, even;
 
     odd.value = sum.high;
-    odd.bits += ((sum.low > 0) | (sum.low < 0)) & ((odd.bits & 1) == 0) ? outwards : 0;
+    rest.value = sum.low;
+    even = (fabs(sum.low) > 0 ? 1 : 0) & ~odd.bits; /* 1 where there is something to do */
+    inwards = (odd.bits ^ rest.bits) >> 63;         /* 1 where the real sum lies nearer to 0 */
+    odd.bits += (even ^ (0 - inwards)) + inwards;   /* even, or -even */
     return odd.value;
 }
 

@@ -18,10 +18,14 @@
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
 
+/* VDIT_SIMD_OR(x): the loop does x |= ... besides. */
 #ifdef _OPENMP
-#define VDIT_SIMD _Pragma("omp simd")
+#define VDIT_PRAGMA(text) _Pragma(#text)
+#define VDIT_SIMD         VDIT_PRAGMA(omp simd)
+#define VDIT_SIMD_OR(x)   VDIT_PRAGMA(omp simd reduction(| : x))
 #else
 #define VDIT_SIMD
+#define VDIT_SIMD_OR(x)
 #endif
 
 #if defined(__GNUC__) && defined(__x86_64__)

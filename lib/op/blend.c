@@ -36,10 +36,10 @@ VDIT_INLINE int modulate_body(size_t n, double *restrict y, const double *restri
 {
     uint64_t special = 0;
 
-    VDIT_SIMD for (size_t i = 0; i < n; i++)
+    VDIT_SIMD_OR(special) for (size_t i = 0; i < n; i++)
     {
         y[i] = vdit_odd_sum3(a[i], a[i] * b[i], c[i]);
-        special |= (uint64_t)(1 - ((fabs(y[i]) > 0) & (fabs(y[i]) < HUGE_VAL)));
+        special |= ((fabs(y[i]) > 0) & (fabs(y[i]) < HUGE_VAL)) ? 0 : 1;
     }
     return special != 0;
 }

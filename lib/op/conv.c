@@ -193,6 +193,9 @@ static vdit_status check(vdit_run *run, const vdit_tensor *y, const vdit_tensor 
     if (x->rank < 3 || x->rank > 2 + AXES)
         return vdit_run_fail(run, VDIT_ERR_SHAPE, "conv: x has %d axes, expected 3 to %d", x->rank,
                              2 + AXES);
+    if (w->rank != x->rank)
+        return vdit_run_fail(run, VDIT_ERR_SHAPE, "conv: w has %d axes, expected %d like x",
+                             w->rank, x->rank);
     memcpy(shape, w->shape, sizeof shape);
     shape[1] = x->shape[1];
     if (vdit_check_shape(run, "conv", "w", w, x->rank, shape, "to fit x") != VDIT_OK ||

@@ -8,21 +8,27 @@
 vdit_lines vdit_lines_of(vdit_run *run, const vdit_tensor *t, size_t *count)
 {
     int last = t->rank - 1;
-    vdit_lines rows = {.data = t->data, .dtype = t->dtype, .step = last < 0 ? 1 : t->stride[last]};
+    vdit_lines lines = {.data = t->data, .dtype = t->dtype, .step = last < 0 ? 1 : t->stride[last]};
 
-    rows.row = vdit_row_offsets(run, count, t, last < 0 ? 0 : last);
-    return rows;
+    lines.row = vdit_row_offsets(run, count, t, last < 0 ? 0 : last);
+    return lines;
 }
 
-static char *element(const vdit_lines *rows, size_t row, size_t at)
+static char *element(const vdit_lines *lines, size_t row, size_t at)
 {
-    return rows->data +
-           (rows->row[row] + (ptrdiff_t)at * rows->step) * (ptrdiff_t)vdit_dtype_size(rows->dtype);
+    return lines->data + (lines->row[row] + (ptrdiff_t)at * lines->step) *
+                             (ptrdiff_t)vdit_dtype_size(lines->dtype);
 }
 
-void vdit_lines_load(double *value, size_t n, const vdit_lines *rows, size_t row, size_t at)
+void vdit_lines_load(double *value, size_t n, const vdit_lines *lines, size_t row, size_t at)
 {
-    vdit_load_f64(value, n, element(rows, row, at), rows->step, rows->dtype);
+    if (lines->step != 0 || n == 0) {
+        vdit_load_f64(value, n, element(lines, row, at), lines->step, lines->dtype);
+        return;
+    }
+    vdit_load_f64(value, 1, element(lines, row, at), 1, lines->dtype); /* one for all */
+    for (size_t i = 1; i < n; i++)
+        value[i] = value[0];
 }
 
 /* A format of 16 bits: its normal numbers are binary64's with fewer bits. */
@@ -43,7 +49,7 @@ VDIT_INLINE size_t narrow_short(uint16_t *restrict code, const double *restrict 
     const uint64_t half = (UINT64_C(1) << (f.drop - 1)) - 1;
     uint64_t bad = 0;
 
-    VDIT_SIMD for (size_t i = 0; i < n; i++)
+    VDIT_SIMD_OR(bad) for (size_t i = 0; i < n; i++)
     {
         union {
             double value;
@@ -68,7 +74,7 @@ VDIT_INLINE size_t narrow_f32(float *restrict out, const double *restrict value,
 {
     uint64_t bad = 0;
 
-    VDIT_SIMD for (size_t i = 0; i < n; i++)
+    VDIT_SIMD_OR(bad) for (size_t i = 0; i < n; i++)
     {
         double size = fabs(value[i]);
 
@@ -100,23 +106,23 @@ INSTANCE(avx512, VDIT_TARGET_AVX512)
 INSTANCE(avx2, VDIT_TARGET_AVX2)
 #endif
 
-void vdit_lines_store(const vdit_lines *rows, size_t row, size_t at, const double *value, size_t n)
+void vdit_lines_store(const vdit_lines *lines, size_t row, size_t at, const double *value, size_t n)
 {
     union {
         float f32[VDIT_LINES_PIECE];
         uint16_t code[VDIT_LINES_PIECE];
     } made;
-    size_t size = vdit_dtype_size(rows->dtype);
-    char *to = element(rows, row, at);
+    size_t size = vdit_dtype_size(lines->dtype);
+    char *to = element(lines, row, at);
 
-    if (VDIT_CHOOSE(narrow)(&made, rows->dtype, value, n) != 0) { /* subnormal, huge, NaN */
+    if (VDIT_CHOOSE(narrow)(&made, lines->dtype, value, n) != 0) { /* subnormal, huge, NaN */
         for (size_t i = 0; i < n; i++)
-            vdit_store_f64((char *)&made + i * size, rows->dtype, value[i]);
+            vdit_store_f64((char *)&made + i * size, lines->dtype, value[i]);
     }
-    if (rows->step == 1) {
+    if (lines->step == 1) {
         memcpy(to, &made, n * size);
         return;
     }
     for (size_t i = 0; i < n; i++)
-        memcpy(to + (ptrdiff_t)i * rows->step * (ptrdiff_t)size, (char *)&made + i * size, size);
+        memcpy(to + (ptrdiff_t)i * lines->step * (ptrdiff_t)size, (char *)&made + i * size, size);
 }

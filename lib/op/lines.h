@@ -18,12 +18,13 @@ typedef struct vdit_lines {
 vdit_lines vdit_lines_of(vdit_run *run, const vdit_tensor *t, size_t *count);
 
 /* Out: value[n], the elements from index at on of a row, exactly. */
-void vdit_lines_load(double *value, size_t n, const vdit_lines *rows, size_t row, size_t at);
+void vdit_lines_load(double *value, size_t n, const vdit_lines *lines, size_t row, size_t at);
 
 /*
  * Out: the elements from index at on of a row: value[n], each rounded once, NaN to the canonical one.
  * In: n <= VDIT_LINES_PIECE.
  */
-void vdit_lines_store(const vdit_lines *rows, size_t row, size_t at, const double *value, size_t n);
+void vdit_lines_store(const vdit_lines *lines, size_t row, size_t at, const double *value,
+                      size_t n);
 
 #endif

@@ -66,6 +66,12 @@ static void add_to(vdit_pair *sum, double x)
     sum->low += now.low;
 }
 
+/* The errors of a sum that is not finite are no numbers. */
+static double total(vdit_pair sum)
+{
+    return isfinite(sum.high) ? sum.high + sum.low : sum.high;
+}
+
 /* Sums over the set, the pieces' ones compensated. */
 static piece_sums sum_set(const vdit_norm *norm, double mean)
 {
@@ -83,7 +89,7 @@ static piece_sums sum_set(const vdit_norm *norm, double mean)
             add_to(&square, piece.square);
             size += piece.size;
         }
-    return (piece_sums){sum.high + sum.low, size, square.high + square.low};
+    return (piece_sums){total(sum), size, total(square)};
 }
 
 void vdit_norm_estimate_set(vdit_norm_estimate *estimate, const vdit_norm *norm)
