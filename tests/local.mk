@@ -49,6 +49,10 @@ check_PROGRAMS += %D%/test_exact_single
 %C%_test_exact_single_SOURCES = %D%/test_exact_single.c
 %C%_test_exact_single_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_op_errors
+%C%_test_op_errors_SOURCES = %D%/test_op_errors.c
+%C%_test_op_errors_LDADD = $(TEST_LIBS)
+
 FILE_SUPPORT = %D%/file_support.c %D%/file_support.h
 
 check_PROGRAMS += %D%/test_file_hostile
@@ -328,6 +332,7 @@ check_PROGRAMS += %D%/test_plan_gates
 %C%_test_plan_gates_LDADD = $(ORACLE_LIBS)
 
 OPERANDS = $(ORACLE) %D%/operands.c %D%/operands.h
+NORM = $(OPERANDS) %D%/norm_oracle.c %D%/norm_oracle.h
 
 check_PROGRAMS += %D%/test_op_blend
 %C%_test_op_blend_SOURCES = %D%/test_op_blend.c $(OPERANDS)
@@ -342,8 +347,13 @@ check_PROGRAMS += %D%/test_op_masked_mean
 %C%_test_op_masked_mean_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_op_norm
-%C%_test_op_norm_SOURCES = %D%/test_op_norm.c $(OPERANDS)
+%C%_test_op_norm_SOURCES = %D%/test_op_norm.c $(NORM)
 %C%_test_op_norm_LDADD = $(ORACLE_LIBS)
+
+check_PROGRAMS += %D%/test_op_norm_stages
+%C%_test_op_norm_stages_SOURCES = %D%/test_op_norm_stages.c $(NORM)
+%C%_test_op_norm_stages_LDFLAGS = -Wl,--wrap=vdit_norm_estimate_set -Wl,--wrap=vdit_settle
+%C%_test_op_norm_stages_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_op_linear
 %C%_test_op_linear_SOURCES = %D%/test_op_linear.c $(OPERANDS)
@@ -444,6 +454,7 @@ VALGRIND_TESTS = \
 	%D%/test_model_config \
 	%D%/test_plan \
 	%D%/test_plan_errors \
+	%D%/test_op_errors \
 	%D%/test_op_linear
 
 BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_linear %D%/bench_meter %D%/bench_peak

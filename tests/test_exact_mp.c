@@ -141,6 +141,31 @@ static void conversions_are_exact(void **state)
     }
 }
 
+/* Of all sizes, even and odd exponents; and squares. */
+static void sqrt_is_within_its_bound(void **state)
+{
+    oracle_random random = oracle_random_start("sqrt_is_within_its_bound");
+    mpfr_t x, real;
+    vdit_mp a, b;
+
+    (void)state;
+    mpfr_inits2(BITS, x, real, (mpfr_ptr)0);
+    for (int round = 0; round < 3000; round++) {
+        random_mp(&random, &a, round % 2 ? -2000 : -2, round % 2 ? 2000 : 2);
+        vdit_mp_abs(&a, &a);
+        if (round % 3 == 0)
+            vdit_mp_mul(&a, &a, &a);
+        to_mpfr(x, &a);
+        mpfr_sqrt(real, x, MPFR_RNDN);
+        vdit_mp_sqrt(&b, &a);
+        assert_close(&b, real);
+    }
+    vdit_mp_from_f64(&a, 0);
+    vdit_mp_sqrt(&b, &a);
+    assert_int_equal(b.sign, 0);
+    mpfr_clears(x, real, (mpfr_ptr)0);
+}
+
 /* Arguments from 2^-300 to 2^30, both signs, and integers and their neighbours. */
 static void exp_is_within_its_bound(void **state)
 {
@@ -314,6 +339,7 @@ int main(void)
         cmocka_unit_test(arithmetic_is_within_its_bound),
         cmocka_unit_test(zero_is_an_operand_like_any_other),
         cmocka_unit_test(conversions_are_exact),
+        cmocka_unit_test(sqrt_is_within_its_bound),
         cmocka_unit_test(exp_is_within_its_bound),
         cmocka_unit_test(exp_is_within_its_bound_at_multiples_of_ln2),
         cmocka_unit_test(exp_is_zero_from_minus_2_to_the_30_down),

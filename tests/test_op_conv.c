@@ -127,10 +127,148 @@ static void each_element_is_the_real_sum_rounded_once(void **state)
     }
 }
 
+/* Extents 0 to 3 of x, 0 to 2 of w, with and without channels, batches and bias. */
+static void shapes_up_to_three_are_right(void **state)
+{
+    oracle_random random = oracle_random_start("shapes_up_to_three_are_right");
+
+    (void)state;
+    for (size_t i = 0; i < 4 * 3 * 3 * 3 * 3; i++) {
+        size_t x_shape[] = {i / 12 % 3, i / 36 % 3, i % 4},
+               w_shape[] = {i / 108, x_shape[1], i / 4 % 3};
+        size_t y_shape[] = {x_shape[0], w_shape[0], 0};
+        vdit_conv_walk walk = {{1 + i % 2}, {i % 3}, {i / 7 % 2}};
+        size_t padded = x_shape[2] + walk.before[0] + walk.after[0];
+        vdit_run *run = vdit_run_new();
+        vdit_tensor x, w, b, y;
+
+        if (padded >= w_shape[2]) {
+            y_shape[2] = (padded - w_shape[2]) / walk.stride[0] + 1;
+            operand_make(run, &x, VDIT_F32, 3, x_shape, OPERAND_NORMAL, &random);
+            operand_make(run, &w, VDIT_BF16, 3, w_shape, OPERAND_NORMAL, &random);
+            operand_make(run, &b, VDIT_F16, 1, w_shape, OPERAND_NORMAL, &random);
+            operand_make(run, &y, VDIT_F32, 3, y_shape, OPERAND_NORMAL, &random);
+            assert_int_equal(vdit_conv(run, &y, &x, &w, i % 2 ? &b : NULL, &walk), VDIT_OK);
+            assert_conv(&y, &x, &w, i % 2 ? &b : NULL, &walk);
+        }
+        vdit_run_free(run);
+    }
+}
+
+/* Channels last in x, w back to front, y as tokens: what a patch embedding writes. */
+static void strides_do_not_matter(void **state)
+{
+    oracle_random random = oracle_random_start("strides_do_not_matter");
+    static const int channels_second[] = {0, 4, 1, 2, 3}, swapped[] = {0, 1, 2, 4, 3};
+    const size_t x_shape[] = {2, 3, 4, 6, 3}, w_shape[] = {5, 3, 1, 2, 2},
+                 y_shape[] = {2, 3, 2, 3, 5};
+    const vdit_conv_walk walk = {{1, 2, 2}, {0}, {0}};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        vdit_run *run = vdit_run_new();
+        vdit_tensor x, w, b, y;
+
+        operand_make(run, &x, dtypes[i], 5, x_shape, OPERAND_NORMAL, &random);
+        operand_make(run, &w, dtypes[i], 5, w_shape, OPERAND_NORMAL, &random);
+        operand_make(run, &b, dtypes[i], 1, w_shape, OPERAND_NORMAL, &random);
+        operand_make(run, &y, dtypes[i], 5, y_shape, OPERAND_NORMAL, &random);
+        x = vdit_tensor_permute(&x, channels_second);
+        y = vdit_tensor_permute(&y, channels_second);
+        w = vdit_tensor_permute(&w, swapped);
+        w.data = (char *)w.data + (vdit_tensor_count(&w) - 1) * vdit_dtype_size(w.dtype);
+        for (int axis = 0; axis < 5; axis++)
+            w.stride[axis] = -w.stride[axis];
+        b.stride[0] = 0;
+        assert_int_equal(vdit_conv(run, &y, &x, &w, &b, &walk), VDIT_OK);
+        assert_conv(&y, &x, &w, &b, &walk);
+        vdit_run_free(run);
+    }
+}
+
+/* Zeros around x are numbers of the formula: an infinite weight makes them NaN. */
+static void special_values_follow_the_formula(void **state)
+{
+    oracle_random random = oracle_random_start("special_values_follow_the_formula");
+    const size_t x_shape[] = {1, 2, 5, 4}, w_shape[] = {3, 2, 3, 2}, y_shape[] = {1, 3, 5, 5};
+    const vdit_conv_walk walk = {{1, 1}, {2, 1}, {0, 1}};
+    vdit_run *run = vdit_run_new();
+    vdit_tensor x, w, y;
+
+    (void)state;
+    operand_make(run, &x, VDIT_F32, 4, x_shape, OPERAND_NORMAL, &random);
+    operand_make(run, &w, VDIT_F32, 4, w_shape, OPERAND_NORMAL, &random);
+    operand_make(run, &y, VDIT_F32, 4, y_shape, OPERAND_NORMAL, &random);
+    operand_set(&x, 7, INFINITY);
+    operand_set(&x, 33, NAN);
+    operand_set(&w, 12, -INFINITY); /* of output 1 */
+    assert_int_equal(vdit_conv(run, &y, &x, &w, NULL, &walk), VDIT_OK);
+    assert_conv(&y, &x, &w, NULL, &walk);
+    vdit_run_free(run);
+}
+
+/* A kernel of one element is a linear layer: 300 rows of 36 KB do not fit into one block. */
+static void blocks_join_without_a_seam(void **state)
+{
+    oracle_random random = oracle_random_start("blocks_join_without_a_seam");
+    enum { DEPTH = 9000, ROWS = 300 };
+    static const int channels_last[] = {0, 2, 1};
+    const size_t numbers = DEPTH + 7 * ROWS, w_shape[] = {2, DEPTH, 1}, y_shape[] = {1, 2, ROWS};
+    const size_t flat[] = {2, DEPTH};
+    const vdit_conv_walk walk = {{1}, {0}, {0}};
+    vdit_run *run = vdit_run_new();
+    vdit_tensor x, w, y, other, rows, matrix, wanted;
+
+    (void)state;
+    vdit_run_set_threads(run, 1);
+    operand_make(run, &x, VDIT_F32, 1, &numbers, OPERAND_NORMAL, &random);
+    x.rank = 3; /* rows that overlap: [1, DEPTH, ROWS] */
+    x.shape[0] = 1, x.shape[1] = DEPTH, x.shape[2] = ROWS;
+    x.stride[0] = 0, x.stride[1] = 1, x.stride[2] = 7;
+    operand_make(run, &w, VDIT_F32, 3, w_shape, OPERAND_NORMAL, &random);
+    operand_make(run, &y, VDIT_F32, 3, y_shape, OPERAND_NORMAL, &random);
+    operand_make(run, &other, VDIT_F32, 3, y_shape, OPERAND_NORMAL, &random);
+    rows = vdit_tensor_permute(&x, channels_last);
+    matrix = vdit_tensor_view(w.data, VDIT_F32, 2, flat);
+    wanted = vdit_tensor_permute(&other, channels_last);
+    assert_int_equal(vdit_linear(run, &wanted, &rows, &matrix, NULL), VDIT_OK);
+    assert_int_equal(vdit_conv(run, &y, &x, &w, NULL, &walk), VDIT_OK);
+    assert_true(operand_same(&y, &other));
+    vdit_run_set_threads(run, 3);
+    memset(y.data, 0, sizeof(float) * 2 * ROWS);
+    assert_int_equal(vdit_conv(run, &y, &x, &w, NULL, &walk), VDIT_OK);
+    assert_true(operand_same(&y, &other));
+    vdit_run_free(run);
+}
+
+static void sums_that_are_too_long_are_refused(void **state)
+{
+    const size_t one[] = {1, 1, 1}, many = ((size_t)1 << 31) + 1;
+    const vdit_conv_walk walk = {{1}, {0}, {0}};
+    vdit_run *run = vdit_run_new();
+    float value = 1, out = 7;
+    vdit_tensor x = vdit_tensor_view(&value, VDIT_F32, 3, one), w = x;
+    vdit_tensor y = vdit_tensor_view(&out, VDIT_F32, 3, one);
+
+    (void)state;
+    x.shape[1] = w.shape[1] = many;
+    x.stride[1] = w.stride[1] = 0; /* one number, very often */
+    assert_int_equal(vdit_conv(run, &y, &x, &w, NULL, &walk), VDIT_ERR_LIMIT);
+    assert_string_equal(vdit_run_message(run),
+                        "conv: sums of 2147483649 products, expected at most 2^31");
+    assert_true(out == 7);
+    vdit_run_free(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_element_is_the_real_sum_rounded_once),
+        cmocka_unit_test(shapes_up_to_three_are_right),
+        cmocka_unit_test(strides_do_not_matter),
+        cmocka_unit_test(special_values_follow_the_formula),
+        cmocka_unit_test(blocks_join_without_a_seam),
+        cmocka_unit_test(sums_that_are_too_long_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,163 +8,21 @@
 #include <string.h>
 #include <cmocka.h>
 #include <vdit/op.h>
-#include "operands.h"
-
-#define BITS 1600 /* sums of squares of f32 values are exact, and eps added to them nearly always */
+#include "norm_oracle.h"
 
 static const vdit_dtype dtypes[] = {VDIT_F32, VDIT_BF16, VDIT_F16};
+static const vdit_dtype all_f32[] = {VDIT_F32, VDIT_F32, VDIT_F32, VDIT_F32};
 
-/* A norm: of rows, or of groups of channels. */
-typedef struct scene {
-    int centred;
-    size_t groups; /* 0: rows */
-    double eps;
-    vdit_tensor x, w, b, y;
-    int with_w, with_b;
-} scene;
-
-static vdit_status call(vdit_run *run, scene *s)
+static void call_and_check(vdit_run *run, norm_scene *s)
 {
-    const vdit_tensor *w = s->with_w ? &s->w : NULL, *b = s->with_b ? &s->b : NULL;
-
-    if (s->groups > 0)
-        return vdit_group_norm(run, &s->y, &s->x, s->groups, w, b, s->eps);
-    if (s->centred)
-        return vdit_layer_norm(run, &s->y, &s->x, w, b, s->eps);
-    return vdit_rms_norm(run, &s->y, &s->x, w, s->eps);
-}
-
-/* The definition on n elements of a set. */
-typedef struct definition {
-    mpfr_t mean, root; /* m, sqrt(s + eps) */
-    int finite;
-    double squares; /* for what is not finite */
-} definition;
-
-static void define(definition *d, const scene *s, size_t first, size_t n)
-{
-    mpfr_t term;
-
-    mpfr_inits2(BITS, d->mean, d->root, term, (mpfr_ptr)0);
-    mpfr_set_zero(d->mean, 1);
-    mpfr_set_zero(d->root, 1);
-    d->finite = 1;
-    d->squares = 0;
-    for (size_t i = 0; i < n; i++) {
-        double x = operand_get(&s->x, first + i);
-        d->finite = d->finite && isfinite(x);
-        d->squares += x * x;
-        mpfr_add_d(d->mean, d->mean, isfinite(x) ? x : 0, MPFR_RNDN);
-    }
-    mpfr_div_ui(d->mean, d->mean, n, MPFR_RNDN);
-    if (!s->centred)
-        mpfr_set_zero(d->mean, 1);
-    for (size_t i = 0; i < n && d->finite; i++) {
-        mpfr_d_sub(term, operand_get(&s->x, first + i), d->mean, MPFR_RNDN);
-        mpfr_sqr(term, term, MPFR_RNDN);
-        mpfr_add(d->root, d->root, term, MPFR_RNDN);
-    }
-    mpfr_div_ui(d->root, d->root, n, MPFR_RNDN);
-    /* a mean of n equal numbers is cut where n is no power of two */
-    if (!mpfr_zero_p(d->root) && mpfr_get_exp(d->root) < -1000)
-        mpfr_set_zero(d->root, 1);
-    mpfr_add_d(d->root, d->root, s->eps, MPFR_RNDN);
-    mpfr_sqrt(d->root, d->root, MPFR_RNDN);
-    mpfr_clear(term);
-}
-
-/* The snap rule: to a multiple of 2^-90 C, C the least power of two above (1 + 2^-64) size. */
-static void snap(mpfr_t value, const mpfr_t size)
-{
-    mpfr_t above;
-    long grid;
-
-    if (mpfr_zero_p(size))
-        return;
-    mpfr_init2(above, BITS);
-    mpfr_mul_2si(above, size, -64, MPFR_RNDN);
-    mpfr_add(above, above, size, MPFR_RNDN);
-    grid = mpfr_get_exp(above) - 90;
-    mpfr_mul_2si(value, value, -grid, MPFR_RNDN);
-    mpfr_rint(value, value, MPFR_RNDN);
-    mpfr_mul_2si(value, value, grid, MPFR_RNDN);
-    mpfr_clear(above);
-}
-
-/* One element. Out: a double that is not finite, or a zero, by IEEE's rules on the formula; else the rounded real. */
-static double expected(const definition *d, const scene *s, double x, double w, double b)
-{
-    mpfr_t t, size;
-    double result;
-
-    if (!d->finite)
-        return s->centred ? NAN : x / sqrt(d->squares) * w;
-    if (mpfr_zero_p(d->root))
-        return NAN;
-    mpfr_inits2(BITS, t, size, (mpfr_ptr)0);
-    mpfr_d_sub(t, x, d->mean, MPFR_RNDN);
-    if (!mpfr_zero_p(t) && mpfr_get_exp(t) < -1000)
-        mpfr_set_zero(t, 1);
-    if (!isfinite(w) || !isfinite(b)) {
-        result = (isfinite(w) ? 0 : mpfr_sgn(t) * w) + b;
-    } else if (!s->centred && (x == 0 || w == 0)) {
-        result = x * w;
-    } else {
-        mpfr_div(t, t, d->root, MPFR_RNDN);
-        mpfr_mul_d(t, t, w, MPFR_RNDN);
-        mpfr_abs(size, t, MPFR_RNDN);
-        mpfr_add_d(t, t, b, MPFR_RNDN);
-        mpfr_add_d(size, size, fabs(b), MPFR_RNDN);
-        snap(t, size);
-        result = oracle_round(t, s->y.dtype);
-    }
-    mpfr_clears(t, size, (mpfr_ptr)0);
-    return result;
-}
-
-/* Asserts that every element of y is that of the definition; sets follow each other in x as it is read. */
-static void assert_norm(const scene *s)
-{
-    size_t count = vdit_tensor_count(&s->y), last = s->x.rank > 0 ? s->x.shape[s->x.rank - 1] : 0;
-    size_t channels = s->x.rank > 1 ? s->x.shape[1] : 1, inner = 1, n = last;
-
-    for (int i = 2; i < s->x.rank; i++)
-        inner *= s->x.shape[i];
-    if (s->groups > 0)
-        n = channels / s->groups * inner;
-    for (size_t first = 0; first < count; first += n) {
-        definition d;
-
-        define(&d, s, first, n);
-        for (size_t i = first; i < first + n; i++) {
-            size_t at = s->groups > 0 ? i / inner % channels : i % last;
-            double w = s->with_w ? operand_get(&s->w, at) : 1;
-            double b = s->with_b ? operand_get(&s->b, at) : 0;
-            double ours = operand_get(&s->y, i);
-            double wanted = expected(&d, s, operand_get(&s->x, i), w, b);
-            wanted = vdit_round_f64(s->y.dtype, wanted);
-            if (!oracle_same(ours, wanted))
-                print_error("element %zu: %a, expected %a\n", i, ours, wanted);
-            assert_true(oracle_same(ours, wanted));
-        }
-        mpfr_clears(d.mean, d.root, (mpfr_ptr)0);
-    }
-}
-
-/* Out: s, operands of these families in this shape; d: elements of w and b. */
-static void make(vdit_run *run, scene *s, oracle_random *random, int rank, const size_t *shape,
-                 size_t d, const vdit_dtype dtype[4], operand_family family)
-{
-    operand_make(run, &s->x, dtype[0], rank, shape, family, random);
-    operand_make(run, &s->w, dtype[1], 1, &d, family, random);
-    operand_make(run, &s->b, dtype[2], 1, &d, family, random);
-    operand_make(run, &s->y, dtype[3], rank, shape, OPERAND_NORMAL, random);
+    assert_int_equal(norm_call(run, s), VDIT_OK);
+    assert_int_equal(norm_count_wrong(s), 0);
 }
 
 static void each_element_is_the_real_result_rounded_once(void **state)
 {
     oracle_random random = oracle_random_start("each_element_is_the_real_result_rounded_once");
-    static const double eps[] = {1e-6, 0, 1e-5, 0x1p-1074};
+    static const double eps[] = {1e-6, 0, 1e-5, 0x1p-1074, 1e300};
     const size_t rows[] = {3, 20}, cube[] = {2, 6, 3, 5};
 
     (void)state;
@@ -173,24 +31,234 @@ static void each_element_is_the_real_result_rounded_once(void **state)
             for (int family = 0; family < OPERAND_FAMILIES; family++) {
                 vdit_dtype dtype[] = {dtypes[mix % 3], dtypes[mix / 3 % 3], dtypes[mix / 9 % 3],
                                       dtypes[mix / 27]};
-                scene s = {.centred = kind != 1, .groups = kind == 2 ? 3 : 0};
+                norm_scene s = {.centred = kind != 1, .groups = kind == 2 ? 3 : 0};
                 vdit_run *run = vdit_run_new();
 
-                s.eps = eps[(mix + family) % 4];
+                s.eps = eps[(mix + family) % 5];
                 s.with_w = mix % 2;
                 s.with_b = kind != 1 && mix / 2 % 2;
-                make(run, &s, &random, kind == 2 ? 4 : 2, kind == 2 ? cube : rows,
-                     kind == 2 ? 6 : 20, dtype, (operand_family)family);
-                assert_int_equal(call(run, &s), VDIT_OK);
-                assert_norm(&s);
+                norm_make(run, &s, &random, kind == 2 ? 4 : 2, kind == 2 ? cube : rows,
+                          kind == 2 ? 6 : 20, dtype, (operand_family)family);
+                call_and_check(run, &s);
                 vdit_run_free(run);
             }
+}
+
+static void shapes_up_to_three_are_right(void **state)
+{
+    oracle_random random = oracle_random_start("shapes_up_to_three_are_right");
+
+    (void)state;
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t i = 0; i < 256; i++) {
+            size_t shape[] = {i % 4, i / 4 % 4, i / 16 % 4, i / 64 % 4};
+            int least = kind == 2 ? 2 : 1;
+
+            for (int rank = least; rank <= 4; rank++) {
+                norm_scene s = {
+                    .centred = kind != 1, .eps = 1e-6, .with_w = 1, .with_b = kind != 1};
+                vdit_run *run = vdit_run_new();
+                size_t d = kind == 2 ? shape[1] : shape[rank - 1];
+
+                s.groups = kind < 2 ? 0 : d == 0 || i % 2 ? 1 : d;
+                norm_make(run, &s, &random, rank, shape, d, all_f32, OPERAND_NORMAL);
+                call_and_check(run, &s);
+                vdit_run_free(run);
+            }
+        }
+}
+
+/* Rows longer than a piece, more of them than a task; groups of several pieces. */
+static void pieces_and_threads_join_without_a_seam(void **state)
+{
+    oracle_random random = oracle_random_start("pieces_and_threads_join_without_a_seam");
+    static const size_t shapes[][3] = {{21, 1, 700}, {2, 12, 601}, {1, 2, 5003}};
+
+    (void)state;
+    for (int kind = 0; kind < 3; kind++)
+        for (size_t i = 0; i < 3; i++) {
+            norm_scene s = {.centred = kind != 1, .eps = 1e-6, .with_w = 1, .with_b = kind != 1};
+            vdit_run *run = vdit_run_new();
+
+            vdit_run_set_threads(run, 3);
+            s.groups = kind < 2 ? 0 : shapes[i][1] > 2 ? 4 : 1;
+            norm_make(run, &s, &random, 3, shapes[i], shapes[i][kind == 2 ? 1 : 2], all_f32,
+                      OPERAND_NORMAL);
+            call_and_check(run, &s);
+            vdit_run_free(run);
+        }
+}
+
+/* Fills the first row of x with one of the rows that are hard. */
+static void set_row(norm_scene *s, int kind, size_t d, oracle_random *random)
+{
+    for (size_t i = 0; i < d; i++) {
+        double x = oracle_normal(random, VDIT_F32), sign = i % 2 ? -1 : 1;
+
+        switch (kind) {
+        case 0: /* equal */
+            x = 0x1.234568p3;
+            break;
+        case 1: /* far from 0: the mean's error counts */
+            x = 4096 + x;
+            break;
+        case 2: /* an outlier */
+            x = i == 3 ? 0x1p100 : x;
+            break;
+        case 3: /* equal but for one, by one unit */
+            x = i == 3 ? 1 + 0x1p-23 : 1;
+            break;
+        case 4: /* subnormal */
+            x = ldexp(oracle_int(random, -100, 100), -149);
+            break;
+        case 5: /* the mean is exactly 0 or x, for many */
+            x = i % 4 < 2 ? 0 : sign;
+            break;
+        case 6: /* the largest numbers: their squares' sum */
+            x = sign * 0x1.fffffep127;
+            break;
+        case 7: /* nearly equal large ones */
+            x = 0x1p120 * (1 + (double)(i % 3) * 0x1p-23);
+            break;
+        default: /* zeros of both signs */
+            x = sign * 0.0;
+        }
+        operand_set(&s->x, i, x);
+    }
+}
+
+static void hard_rows_are_right(void **state)
+{
+    oracle_random random = oracle_random_start("hard_rows_are_right");
+    static const double eps[] = {0, 1e-6, 0x1p-1000, 0x1.8p900};
+    const size_t shape[] = {1, 40};
+
+    (void)state;
+    for (int kind = 0; kind < 9; kind++)
+        for (int which = 0; which < 3; which++)
+            for (int e = 0; e < 4; e++)
+                for (int d = 0; d < 3; d++) {
+                    const vdit_dtype dtype[] = {VDIT_F32, VDIT_F32, VDIT_BF16, dtypes[d]};
+                    norm_scene s = {.centred = which != 1, .groups = which == 2, .eps = eps[e]};
+                    vdit_run *run = vdit_run_new();
+
+                    s.with_w = e % 2;
+                    s.with_b = which != 1 && e > 1;
+                    norm_make(run, &s, &random, 2, shape, 40, dtype, OPERAND_NORMAL);
+                    set_row(&s, kind, 40, &random);
+                    call_and_check(run, &s);
+                    vdit_run_free(run);
+                }
+}
+
+/*
+ * With x = +-1 the root of s + eps is 1, 2 or 3 for eps = 0, 3 or 8, so y = +-w / root + b is a rational, and a
+ * tie in bf16 or f16 for w of few bits more. A half unit of f32 beside it must not be lost.
+ */
+static void ties_go_to_even(void **state)
+{
+    oracle_random random = oracle_random_start("ties_go_to_even");
+    const size_t shape[] = {1, 64};
+
+    (void)state;
+    for (int which = 0; which < 3; which++)
+        for (int root = 1; root <= 3; root++)
+            for (int d = 1; d < 3; d++) {
+                const vdit_dtype dtype[] = {VDIT_F32, VDIT_F32, VDIT_F32, dtypes[d]};
+                norm_scene s = {.centred = which != 1, .groups = which == 2, .with_w = 1};
+                vdit_run *run = vdit_run_new();
+                int bits = d == 1 ? 9 : 12; /* one more than the format has */
+
+                s.eps = root * root - 1;
+                s.with_b = which != 1;
+                norm_make(run, &s, &random, 2, shape, 64, dtype, OPERAND_NORMAL);
+                for (size_t i = 0; i < 64; i++) {
+                    double w = oracle_number(&random, bits, 0, 3), tiny = ldexp(1, -20);
+
+                    w = i % 3 == 0 ? w * (1 + tiny) : w;
+                    operand_set(&s.x, i, i / 2 % 2 ? -1 : 1);
+                    operand_set(&s.w, i, root * w);
+                    operand_set(&s.b, i, i % 5 == 0 ? ldexp(1, -130) : i % 5 == 1 ? -w : 0);
+                }
+                call_and_check(run, &s);
+                vdit_run_free(run);
+            }
+}
+
+/* A NaN or an infinity in x, w or b: the rows beside it stay as they are. */
+static void special_values_follow_the_formula(void **state)
+{
+    oracle_random random = oracle_random_start("special_values_follow_the_formula");
+    static const double values[] = {INFINITY, -INFINITY, NAN, 0, -0.0};
+    const size_t shape[] = {3, 9};
+
+    (void)state;
+    for (int which = 0; which < 2; which++)
+        for (int in_x = 0; in_x < 6; in_x++)
+            for (int in_w = 0; in_w < 6; in_w++)
+                for (int in_b = 0; in_b < 6; in_b++) {
+                    norm_scene s = {.centred = !which, .eps = 1e-6, .with_w = 1, .with_b = !which};
+                    vdit_run *run = vdit_run_new();
+
+                    norm_make(run, &s, &random, 2, shape, 9, all_f32, OPERAND_INTEGERS);
+                    if (in_x < 5) {
+                        operand_set(&s.x, 9 + 4, values[in_x]);
+                        operand_set(&s.x, 18 + 5, values[4 - in_x]);
+                        operand_set(&s.x, 18 + 6, values[in_x]);
+                    }
+                    for (size_t i = 0; i < 9; i += 2) {
+                        if (in_w < 5)
+                            operand_set(&s.w, i, values[in_w]);
+                        if (in_b < 5)
+                            operand_set(&s.b, 8 - i, values[in_b]);
+                    }
+                    call_and_check(run, &s);
+                    for (size_t i = 0; i < 9; i++) /* a row of equal ones is not its own NaN */
+                        operand_set(&s.x, i, 3);
+                    call_and_check(run, &s);
+                    vdit_run_free(run);
+                }
+}
+
+/* Permuted axes, rows backwards, one weight for all, an output with gaps. */
+static void strides_do_not_matter(void **state)
+{
+    oracle_random random = oracle_random_start("strides_do_not_matter");
+    static const int swap[] = {2, 0, 1};
+    const size_t shape[] = {4, 6, 10}, gaps[] = {10, 4, 18};
+
+    (void)state;
+    for (int which = 0; which < 3; which++)
+        for (int i = 0; i < 3; i++) {
+            const vdit_dtype dtype[] = {dtypes[i], dtypes[i], dtypes[i], dtypes[i]};
+            norm_scene s = {.centred = which != 1, .eps = 1e-5, .with_w = 1, .with_b = which != 1};
+            vdit_run *run = vdit_run_new();
+
+            norm_make(run, &s, &random, 3, shape, 12, dtype, OPERAND_NORMAL);
+            operand_make(run, &s.y, dtypes[i], 3, gaps, OPERAND_NORMAL, &random);
+            s.x = vdit_tensor_permute(&s.x, swap); /* [10, 4, 6] */
+            s.groups = which == 2 ? 2 : 0;
+            s.y.shape[2] = 6;
+            s.y.stride[2] = 3;
+            s.w.shape[0] = s.b.shape[0] = which == 2 ? 4 : 6;
+            s.w.data = (char *)s.w.data + 11 * vdit_dtype_size(s.w.dtype);
+            s.w.stride[0] = -2;
+            s.b.stride[0] = 0;
+            call_and_check(run, &s);
+            vdit_run_free(run);
+        }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_element_is_the_real_result_rounded_once),
+        cmocka_unit_test(shapes_up_to_three_are_right),
+        cmocka_unit_test(pieces_and_threads_join_without_a_seam),
+        cmocka_unit_test(hard_rows_are_right),
+        cmocka_unit_test(ties_go_to_even),
+        cmocka_unit_test(special_values_follow_the_formula),
+        cmocka_unit_test(strides_do_not_matter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
