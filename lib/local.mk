@@ -158,6 +158,8 @@ libvdit_core_la_SOURCES = \
 	%D%/file/png.c \
 	%D%/file/safetensors.h \
 	%D%/file/safetensors_read.c \
+	%D%/file/safetensors_stream.c \
+	%D%/file/safetensors_stream.h \
 	%D%/file/safetensors_write.c \
 	%D%/file/sha256.c \
 	%D%/file/sha256.h \
@@ -249,6 +251,7 @@ libvdit_core_la_SOURCES = \
 	%D%/model/model.c \
 	%D%/model/module.c \
 	%D%/model/module.h \
+	%D%/model/nan.c \
 	%D%/model/net.c \
 	%D%/model/net.h \
 	%D%/model/net_attend.c \
@@ -258,6 +261,7 @@ libvdit_core_la_SOURCES = \
 	%D%/model/site.h \
 	%D%/model/site_plan.c \
 	%D%/model/site_report.c \
+	%D%/model/trace.c \
 	%D%/model/wan.c \
 	%D%/op/activate.c \
 	%D%/op/activation.c \

@@ -135,6 +135,10 @@ check_PROGRAMS += %D%/test_model_site
 %C%_test_model_site_SOURCES = %D%/test_model_site.c $(TOY_MODEL)
 %C%_test_model_site_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_trace
+%C%_test_trace_SOURCES = %D%/test_trace.c $(TOY_MODEL)
+%C%_test_trace_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_model_config
 %C%_test_model_config_SOURCES = %D%/test_model_config.c
 %C%_test_model_config_LDADD = $(TEST_LIBS)

@@ -3,8 +3,8 @@
 #include <string.h>
 #include "file/internal.h"
 #include "file/json.h"
+#include "file/safetensors_stream.h"
 #include "file/safetensors.h"
-#include "file/writer.h"
 
 /* The header is padded with spaces so that the data starts at a multiple of this. */
 #define ALIGNMENT 8
@@ -29,8 +29,7 @@ static vdit_status add_pair(vdit_run *run, const char *path, json_t *header, con
     return vdit_run_status(run);
 }
 
-/* The metadata object; empty if there is none. */
-static json_t *pack_meta(vdit_run *run, const char *path, const vdit_meta *meta, size_t count)
+json_t *vdit_safetensors_meta(vdit_run *run, const char *path, const vdit_meta *meta, size_t count)
 {
     json_t *object = json_object();
     json_error_t error = {0};
@@ -55,9 +54,8 @@ static json_t *pack_shape(const vdit_tensor *tensor)
     return shape;
 }
 
-/* Adds one tensor to the header, its data at offset begin. Out: begin, moved past the data. */
-static vdit_status add_tensor(vdit_run *run, const char *path, json_t *header,
-                              const vdit_named *named, json_int_t *begin)
+vdit_status vdit_safetensors_place(vdit_run *run, const char *path, json_t *header,
+                                   const vdit_named *named, json_int_t *begin)
 {
     const vdit_tensor *t = &named->tensor;
     json_int_t end = *begin + (json_int_t)(vdit_tensor_count(t) * vdit_dtype_size(t->dtype));
@@ -78,14 +76,14 @@ static vdit_status add_tensor(vdit_run *run, const char *path, json_t *header,
 static void build_header(vdit_run *run, const char *path, json_t *header, const vdit_named *tensors,
                          size_t count, const vdit_meta *meta, size_t meta_count)
 {
-    json_t *pairs = pack_meta(run, path, meta, meta_count);
+    json_t *pairs = vdit_safetensors_meta(run, path, meta, meta_count);
     json_int_t begin = 0;
 
     if (meta_count > 0 && json_object_set(header, VDIT_SAFETENSORS_META, pairs) != 0)
         vdit_run_fail(run, VDIT_ERR_MEMORY, "%s: no memory for the header", path);
     json_decref(pairs);
     for (size_t i = 0; i < count && vdit_run_status(run) == VDIT_OK; i++)
-        add_tensor(run, path, header, &tensors[i], &begin);
+        vdit_safetensors_place(run, path, header, &tensors[i], &begin);
 }
 
 /* The header as text in the run's memory. Out: length. Returns: NULL with the run failed. */

@@ -51,7 +51,7 @@ static void create_temporary(vdit_writer *writer)
     for (int i = 0; i < ATTEMPTS && writer->descriptor < 0; i++) {
         memcpy(name, writer->target, folder);
         snprintf(name + folder, size - folder, ".vdit-%ld-%d.tmp", (long)getpid(), i);
-        writer->descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        writer->descriptor = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (writer->descriptor < 0 && errno != EEXIST)
             break;
     }
@@ -109,6 +109,39 @@ vdit_status vdit_writer_tensor(vdit_writer *writer, const vdit_tensor *tensor)
     while ((size = vdit_dense_read(&stream, buffer, sizeof buffer)) > 0)
         if (vdit_writer_bytes(writer, buffer, size) != VDIT_OK)
             break;
+    return vdit_run_status(writer->run);
+}
+
+vdit_status vdit_writer_again(vdit_writer *writer, uint64_t at, const void *bytes, size_t size)
+{
+    off_t end;
+
+    if (vdit_run_status(writer->run) != VDIT_OK)
+        return vdit_run_status(writer->run);
+    end = lseek(writer->descriptor, 0, SEEK_CUR);
+    if (end < 0 || lseek(writer->descriptor, (off_t)at, SEEK_SET) < 0)
+        return fail(writer, "seek");
+    vdit_writer_bytes(writer, bytes, size);
+    if (lseek(writer->descriptor, end, SEEK_SET) < 0)
+        return fail(writer, "seek");
+    return vdit_run_status(writer->run);
+}
+
+vdit_status vdit_writer_read(vdit_writer *writer, uint64_t at, void *bytes, size_t size)
+{
+    char *to = bytes;
+
+    while (size > 0 && vdit_run_status(writer->run) == VDIT_OK) {
+        ssize_t got = pread(writer->descriptor, to, size, (off_t)at);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return fail(writer, "read");
+        to += got;
+        at += (uint64_t)got;
+        size -= (size_t)got;
+    }
     return vdit_run_status(writer->run);
 }
 

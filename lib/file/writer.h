@@ -29,6 +29,13 @@ vdit_status vdit_writer_bytes(vdit_writer *writer, const void *bytes, size_t siz
 vdit_status vdit_writer_tensor(vdit_writer *writer, const vdit_tensor *tensor);
 
 /*
+ * Writes over, or reads, bytes[size] from a place on that were appended before. For a temporary alone: a pipe has
+ * no places. Out, In: bytes. Returns: VDIT_OK, VDIT_ERR_IO.
+ */
+vdit_status vdit_writer_again(vdit_writer *writer, uint64_t at, const void *bytes, size_t size);
+vdit_status vdit_writer_read(vdit_writer *writer, uint64_t at, void *bytes, size_t size);
+
+/*
  * If nothing failed since vdit_writer_open, puts the file in place; else removes what there is of
  * it. Frees memory that the run allocated since the opening. Returns: VDIT_OK or the failure.
  */

@@ -50,4 +50,8 @@ struct vdit_model {
     vdit_file *weights;    /* NULL: configured only */
 };
 
+/* Checks the tensors of a call against its model. Out: extents. Returns: VDIT_OK or the failure. */
+vdit_status vdit_forward_check(vdit_run *run, const vdit_model *model, const vdit_forward *call,
+                               vdit_extents *extents);
+
 #endif

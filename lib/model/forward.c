@@ -151,6 +151,16 @@ static void look(vdit_control *control, const vdit_net *net, const vdit_model *m
         vdit_gate_draw(net->run, control->heads, control->count, control->drawn, control->seed);
 }
 
+vdit_status vdit_forward_check(vdit_run *run, const vdit_model *model, const vdit_forward *call,
+                               vdit_extents *extents)
+{
+    vdit_model_inputs inputs;
+
+    if (check(run, model, call, &inputs) == VDIT_OK)
+        *extents = model->family->extents(call);
+    return vdit_run_status(run);
+}
+
 vdit_status vdit_model_forward(vdit_run *run, const vdit_model *model, const vdit_forward *call)
 {
     size_t mark = vdit_run_mark(run);

@@ -193,4 +193,50 @@ VDIT_API vdit_status vdit_model_survey_of(vdit_run *run, const vdit_model *model
 VDIT_API vdit_status vdit_plan_reach(vdit_run *run, size_t *heads, const vdit_plan *plan,
                                      const vdit_model_survey *survey, size_t step, unsigned branch);
 
+/* A trace file: which activations of a call are written, and what noise they may have (vdit-trace(5)). */
+typedef struct vdit_trace_request {
+    size_t size;                 /* of this struct, set by init */
+    const char *path;            /* a safetensors file */
+    const char *const *patterns; /* of names (vdit_name_matches); without any, all are written */
+    size_t pattern_count;
+    const vdit_noise *noise; /* NULL; or sigma is stored too: that of shadow runs with this noise */
+    const char *contract;    /* whose noise it is */
+    size_t shadows;          /* how many of them, 3 set by init, with seeds from 0 */
+} vdit_trace_request;
+
+/* Out: request, cleared, asking for all activations. */
+VDIT_API void vdit_trace_request_init(vdit_trace_request *request, const char *path);
+
+/*
+ * Runs the denoiser once, as vdit_model_forward, and writes its activations as they come; call->trace hears them too.
+ * With noise it runs again for each shadow. Out: call->output, and the file, or neither.
+ * Returns: VDIT_OK; VDIT_ERR_ARGUMENT if a pattern fits no name; or the failure.
+ */
+VDIT_API vdit_status vdit_model_trace(vdit_run *run, const vdit_model *model,
+                                      const vdit_forward *call, const vdit_trace_request *request);
+
+/* Returns: the bytes of the activations in such a file. In: a survey of the call. */
+VDIT_API double vdit_trace_bytes(const vdit_model_survey *survey,
+                                 const vdit_trace_request *request);
+
+/* A trace file as the source run of another: its activations "site/q", "site/k" and "site/v". */
+typedef struct vdit_trace_source_state {
+    vdit_run *run;         /* for messages */
+    const vdit_file *file; /* stays open */
+    const char *path;
+} vdit_trace_source_state;
+
+VDIT_API vdit_source_fn vdit_trace_source; /* state: a vdit_trace_source_state */
+
+/*
+ * Looks for NaN in what a call has made of its inputs. Out: activation, a name in the run's memory: the first in the
+ * order of execution that holds NaN, NULL if none does; weight, the name of a weight of its module, or of the modules
+ * around it, that does, else NULL. It runs the network again. In: model, call. Returns: VDIT_OK or the failure.
+ */
+VDIT_API vdit_status vdit_nan_find(vdit_run *run, const vdit_model *model, const vdit_forward *call,
+                                   const char **activation, const char **weight);
+
+/* Returns: 1 if an element is NaN. */
+VDIT_API int vdit_tensor_has_nan(const vdit_tensor *t);
+
 #endif
