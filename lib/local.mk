@@ -304,7 +304,8 @@ libvdit_core_la_LIBADD = libvdit-kernel.la $(JANSSON_LIBS) $(LIBZIP_LIBS) $(LIBM
 
 # The kernels' bounds hold whether multiply and add are fused or not; all else is built unfused.
 noinst_LTLIBRARIES += libvdit-kernel.la
-libvdit_kernel_la_SOURCES = %D%/exact/kernel.c %D%/exact/kernel.h %D%/exact/kernel_body.h
+libvdit_kernel_la_SOURCES = %D%/exact/kernel.c %D%/exact/kernel.h %D%/exact/kernel_body.h \
+	%D%/op/activation_estimate.c
 libvdit_kernel_la_CFLAGS = $(AM_CFLAGS) -ffp-contract=fast
 
 lib_LTLIBRARIES += libvdit.la

@@ -4,15 +4,26 @@
 #include "op/elementwise.h"
 #include "op/shape.h"
 
-/* y = f(x), or y = x f(z). */
+/* y = f(x), or y = x f(z): pieces by the estimate, one by one what that leaves open. */
 static void activate(const void *f, vdit_dtype dtype, size_t n, double *y, const double *x,
                      const double *z, uint64_t decided[3])
 {
     const vdit_activation *kind = f;
+    double one[VDIT_ACTIVATION_PIECE];
 
-    for (size_t i = 0; i < n; i++)
-        y[i] = vdit_activation_round(*kind, dtype, z != NULL ? x[i] : 1, z != NULL ? z[i] : x[i],
-                                     decided);
+    for (size_t i = 0; i < VDIT_ACTIVATION_PIECE; i++)
+        one[i] = 1;
+    if (z == NULL) {
+        z = x;
+        x = one;
+    }
+    vdit_activation_settle(*kind, dtype, n, y, x, z);
+    for (size_t i = 0; i < n; i++) {
+        if (y[i] == y[i])
+            decided[0]++;
+        else
+            y[i] = vdit_activation_round(*kind, dtype, x[i], z[i], decided);
+    }
 }
 
 static vdit_status check(vdit_run *run, const char *op, const vdit_tensor *y, const vdit_tensor *x,

@@ -1,6 +1,7 @@
 /* activation.c - activations: what is known of them, and their last stage (doc/numerics.md, section 9). */
 #include <math.h>
 #include <string.h>
+#include "exact/settle.h"
 #include "op/activation.h"
 #include "exact/mp_constants.h"
 
@@ -179,25 +180,35 @@ static double nudge(double product, int direction)
     return product;
 }
 
-double vdit_activation_round(vdit_activation f, vdit_dtype dtype, double x, double z,
-                             uint64_t decided[3])
+/* The last stage, for one f(z) that is not known, x finite and not 0. */
+static double round_precisely(vdit_activation f, vdit_dtype dtype, double x, double z)
 {
-    vdit_known known;
     vdit_mp value, factor;
 
-    if (vdit_activation_known(&known, f, z)) {
-        decided[0]++;
-        return vdit_round_f64(dtype, nudge(x * known.base, known.direction));
-    }
-    if (x == 0 || !isfinite(x)) { /* only the sign of f(z) counts */
-        int negative = z < 0 && (facts[f].form == ODD || facts[f].form == GATE);
-        decided[0]++;
-        return vdit_round_f64(dtype, negative ? -x : x);
-    }
-    decided[2]++;
     vdit_mp_from_f64(&value, z);
     vdit_activation_precise(&value, f, &value);
     vdit_mp_from_f64(&factor, x);
     vdit_mp_mul(&value, &value, &factor);
     return vdit_mp_round(&value, dtype);
+}
+
+double vdit_activation_round(vdit_activation f, vdit_dtype dtype, double x, double z,
+                             uint64_t decided[3])
+{
+    vdit_known known;
+    double value;
+
+    decided[0]++;
+    if (vdit_activation_known(&known, f, z))
+        return vdit_round_f64(dtype, nudge(x * known.base, known.direction));
+    if (x == 0 || !isfinite(x)) { /* only the sign of f(z) counts */
+        int negative = z < 0 && (facts[f].form == ODD || facts[f].form == GATE);
+        return vdit_round_f64(dtype, negative ? -x : x);
+    }
+    value = vdit_activation_estimate(f, x, z);
+    if (vdit_settle_simple(&value, dtype, value, fabs(value) * VDIT_ACTIVATION_ERROR))
+        return value;
+    decided[0]--;
+    decided[2]++;
+    return round_precisely(f, dtype, x, z);
 }

@@ -26,6 +26,21 @@ int vdit_activation_known(vdit_known *known, vdit_activation f, double z);
 /* Out: y = f(z) to 2^-170 of it. In: z for which it is not known. */
 void vdit_activation_precise(vdit_mp *y, vdit_activation f, const vdit_mp *z);
 
+/* The estimates of x f(z) are this close, relatively, with room for the roundings of the rounding test. */
+#define VDIT_ACTIVATION_ERROR 0x1p-42
+
+#define VDIT_ACTIVATION_PIECE 256 /* elements settled together */
+
+/* Returns: x f(z) within 2^-50 less than the error above, where f(z) is not known and x finite and not 0; else anything. */
+double vdit_activation_estimate(vdit_activation f, double x, double z);
+
+/*
+ * Out: y[i] = x[i] f(z[i]) rounded into dtype, as binary64, where the estimate proves it; else NaN.
+ * In: n <= VDIT_ACTIVATION_PIECE; x and z any f32 numbers, infinities and NaN.
+ */
+void vdit_activation_settle(vdit_activation f, vdit_dtype dtype, size_t n, double *y,
+                            const double *x, const double *z);
+
 /*
  * Returns: x f(z), rounded once into dtype, as binary64. In: x and z of at most 24 bits, f32 numbers. Out: decided,
  * the counters of the stages.

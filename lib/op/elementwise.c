@@ -8,17 +8,10 @@
 
 #define TASK 4096 /* elements */
 
-/* A tensor as rows of its last axis. */
-typedef struct side {
-    const vdit_tensor *t; /* NULL: absent */
-    const ptrdiff_t *row;
-    ptrdiff_t step, size;
-} side;
-
 typedef struct map_state {
     vdit_elementwise_fn *fn;
     const void *f;
-    side y, x, z;
+    vdit_lines y, x, z;     /* z without data: absent */
     size_t length, count;   /* of a row; of all */
     uint64_t (*decided)[3]; /* per thread */
 } map_state;
@@ -53,25 +46,19 @@ static void apply_all(const void *f, vdit_dtype dtype, size_t n, double *y, cons
         y[i] = apply(f, x[i], dtype, decided);
 }
 
-static char *address(const side *rows, size_t row, size_t at)
-{
-    return (char *)rows->t->data + (rows->row[row] + (ptrdiff_t)at * rows->step) * rows->size;
-}
-
 /* A piece of one row. */
 static void map_piece(const map_state *s, size_t row, size_t start, size_t count, uint64_t *decided)
 {
-    double x[VDIT_CHUNK], y[VDIT_CHUNK], z[VDIT_CHUNK];
+    enum { PIECE = VDIT_LINES_PIECE };
+    double x[PIECE], y[PIECE], z[PIECE];
 
-    for (size_t done = 0; done < count; done += VDIT_CHUNK) {
-        size_t n = count - done < VDIT_CHUNK ? count - done : VDIT_CHUNK;
-        char *out = address(&s->y, row, start + done);
-        vdit_load_f64(x, n, address(&s->x, row, start + done), s->x.step, s->x.t->dtype);
-        if (s->z.t != NULL)
-            vdit_load_f64(z, n, address(&s->z, row, start + done), s->z.step, s->z.t->dtype);
-        s->fn(s->f, s->y.t->dtype, n, y, x, s->z.t != NULL ? z : NULL, decided);
-        for (size_t i = 0; i < n; i++)
-            vdit_store_f64(out + (ptrdiff_t)i * s->y.step * s->y.size, s->y.t->dtype, y[i]);
+    for (size_t at = start; at < start + count; at += PIECE) {
+        size_t left = start + count - at, n = left < PIECE ? left : PIECE;
+        vdit_lines_load(x, n, &s->x, row, at);
+        if (s->z.data != NULL)
+            vdit_lines_load(z, n, &s->z, row, at);
+        s->fn(s->f, s->y.dtype, n, y, x, s->z.data != NULL ? z : NULL, decided);
+        vdit_lines_store(&s->y, row, at, y, n);
     }
 }
 
@@ -97,20 +84,6 @@ static vdit_status check(vdit_run *run, const char *op, const vdit_tensor *y, co
     return vdit_check_shape(run, op, "y", y, x->rank, x->shape, "to fit x");
 }
 
-/* Out: rows, how many. */
-static side side_of(vdit_run *run, const vdit_tensor *t, size_t *rows)
-{
-    side made = {.t = t};
-    int last = t != NULL ? t->rank - 1 : -1;
-
-    if (t == NULL)
-        return made;
-    made.row = vdit_row_offsets(run, rows, t, last < 0 ? 0 : last);
-    made.step = last < 0 ? 1 : t->stride[last];
-    made.size = (ptrdiff_t)vdit_dtype_size(t->dtype);
-    return made;
-}
-
 static void map_all(vdit_run *run, map_state *s)
 {
     int threads = vdit_run_threads(run);
@@ -128,9 +101,10 @@ vdit_status vdit_elementwise_run(vdit_run *run, vdit_elementwise_fn *fn, const v
     map_state s = {.fn = fn, .f = f};
     size_t mark = vdit_run_mark(run), rows = 0;
 
-    s.y = side_of(run, y, &rows);
-    s.x = side_of(run, x, &rows);
-    s.z = side_of(run, z, &rows);
+    s.y = vdit_lines_of(run, y, &rows);
+    s.x = vdit_lines_of(run, x, &rows);
+    if (z != NULL)
+        s.z = vdit_lines_of(run, z, &rows);
     s.decided = vdit_run_alloc(run, (size_t)vdit_run_threads(run), sizeof *s.decided);
     s.length = x->rank > 0 ? x->shape[x->rank - 1] : 1;
     s.count = rows * s.length;

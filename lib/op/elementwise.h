@@ -4,12 +4,11 @@
 
 #include <vdit/tensor.h>
 #include "exact/mp.h"
-
-#define VDIT_CHUNK 128 /* elements converted at a time */
+#include "op/lines.h"
 
 /*
  * Out: y[n], each element rounded into dtype already; decided, the counters of the stages. In: f, whatever the
- * function needs; x[n]; z[n], or NULL without a second operand; n <= VDIT_CHUNK.
+ * function needs; x[n]; z[n], or NULL without a second operand; n <= VDIT_LINES_PIECE.
  */
 typedef void vdit_elementwise_fn(const void *f, vdit_dtype dtype, size_t n, double *y,
                                  const double *x, const double *z, uint64_t decided[3]);
