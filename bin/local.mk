@@ -45,3 +45,14 @@ bin_PROGRAMS += %D%/vdit-golden
 	%D%/golden_mutants.c \
 	%D%/vdit-golden.c
 %C%_vdit_golden_LDADD = $(PROGRAM_LIBS)
+
+bin_PROGRAMS += %D%/vdit-model
+%C%_vdit_model_SOURCES = \
+	%D%/model.h \
+	%D%/model_estimate.c \
+	%D%/model_init.c \
+	%D%/model_inspect.c \
+	%D%/model_read.c \
+	%D%/model_sites.c \
+	%D%/vdit-model.c
+%C%_vdit_model_LDADD = $(PROGRAM_LIBS)

@@ -119,6 +119,9 @@ libvdit_core_la_SOURCES = \
 	%D%/exact/accumulator.h \
 	%D%/exact/angle.c \
 	%D%/exact/angle.h \
+	%D%/exact/draw.c \
+	%D%/exact/draw.h \
+	%D%/exact/draw_many.c \
 	%D%/exact/elementary.c \
 	%D%/exact/elementary.h \
 	%D%/exact/limbs.h \
@@ -142,6 +145,8 @@ libvdit_core_la_SOURCES = \
 	%D%/file/dense.c \
 	%D%/file/dense.h \
 	%D%/file/file.c \
+	%D%/file/folder.c \
+	%D%/file/folder.h \
 	%D%/file/index.c \
 	%D%/file/internal.h \
 	%D%/file/json.c \
@@ -164,6 +169,8 @@ libvdit_core_la_SOURCES = \
 	%D%/file/sha256.c \
 	%D%/file/sha256.h \
 	%D%/file/shade.c \
+	%D%/file/shards.c \
+	%D%/file/shards.h \
 	%D%/file/write.c \
 	%D%/file/writer.c \
 	%D%/file/writer.h \
@@ -178,8 +185,6 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/contract.c \
 	%D%/golden/corpus.c \
 	%D%/golden/corpus.h \
-	%D%/golden/draw.c \
-	%D%/golden/draw.h \
 	%D%/golden/evidence.c \
 	%D%/golden/evidence.h \
 	%D%/golden/explain.c \
@@ -231,11 +236,12 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/video.c \
 	%D%/model/checkpoint.c \
 	%D%/model/checkpoint.h \
-	%D%/model/config.c \
-	%D%/model/config.h \
+	%D%/model/checkpoint_write.c \
 	%D%/model/cogvideox.c \
 	%D%/model/cogvideox.h \
 	%D%/model/cogvideox_place.c \
+	%D%/model/config.c \
+	%D%/model/config.h \
 	%D%/model/family.c \
 	%D%/model/family.h \
 	%D%/model/forward.c \
@@ -243,6 +249,7 @@ libvdit_core_la_SOURCES = \
 	%D%/model/hunyuan.h \
 	%D%/model/hunyuan_block.c \
 	%D%/model/hunyuan_text.c \
+	%D%/model/make.c \
 	%D%/model/match.c \
 	%D%/model/mochi.c \
 	%D%/model/mochi.h \
@@ -258,9 +265,13 @@ libvdit_core_la_SOURCES = \
 	%D%/model/net_noise.c \
 	%D%/model/net_op.c \
 	%D%/model/net_view.c \
+	%D%/model/preset.c \
+	%D%/model/scan.c \
 	%D%/model/site.h \
 	%D%/model/site_plan.c \
 	%D%/model/site_report.c \
+	%D%/model/survey.c \
+	%D%/model/survey.h \
 	%D%/model/trace.c \
 	%D%/model/wan.c \
 	%D%/op/activate.c \
@@ -268,6 +279,8 @@ libvdit_core_la_SOURCES = \
 	%D%/op/activation.h \
 	%D%/op/blend.c \
 	%D%/op/conv.c \
+	%D%/model/weights.c \
+	%D%/model/weights.h \
 	%D%/op/elementwise.c \
 	%D%/op/elementwise.h \
 	%D%/op/exp.c \

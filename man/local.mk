@@ -7,6 +7,7 @@ dist_man_MANS += \
 	%D%/vdit-golden.1 \
 	%D%/vdit-hunyuan.7 \
 	%D%/vdit-meters.7 \
+	%D%/vdit-model.1 \
 	%D%/vdit-plan.7 \
 	%D%/vdit-recipe.5 \
 	%D%/vdit.7 \
@@ -16,6 +17,7 @@ dist_man_MANS += \
 	%D%/vdit_golden.3 \
 	%D%/vdit_judge.3 \
 	%D%/vdit_meter.3 \
+	%D%/vdit_model.3 \
 	%D%/vdit_op.3 \
 	%D%/vdit_random.3 \
 	%D%/vdit_run.3 \

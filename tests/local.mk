@@ -143,6 +143,12 @@ check_PROGRAMS += %D%/test_model_config
 %C%_test_model_config_SOURCES = %D%/test_model_config.c
 %C%_test_model_config_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_model_make %D%/test_model_open
+%C%_test_model_make_SOURCES = %D%/test_model_make.c $(FILE_SUPPORT)
+%C%_test_model_make_LDADD = $(TEST_LIBS)
+%C%_test_model_open_SOURCES = %D%/test_model_open.c $(FILE_SUPPORT)
+%C%_test_model_open_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_plan %D%/test_plan_errors %D%/test_plan_text
 %C%_test_plan_errors_SOURCES = %D%/test_plan_errors.c
 %C%_test_plan_errors_LDADD = $(TEST_LIBS)
@@ -284,9 +290,9 @@ check_PROGRAMS += %D%/test_exact_settle
 %C%_test_exact_settle_SOURCES = %D%/test_exact_settle.c $(ORACLE)
 %C%_test_exact_settle_LDADD = $(ORACLE_LIBS)
 
-check_PROGRAMS += %D%/test_golden_draw
-%C%_test_golden_draw_SOURCES = %D%/test_golden_draw.c $(ORACLE)
-%C%_test_golden_draw_LDADD = $(ORACLE_LIBS)
+check_PROGRAMS += %D%/test_exact_draw
+%C%_test_exact_draw_SOURCES = %D%/test_exact_draw.c $(ORACLE)
+%C%_test_exact_draw_LDADD = $(ORACLE_LIBS)
 
 METER = %D%/meter_oracle.c %D%/meter_oracle.h
 
@@ -456,6 +462,7 @@ VALGRIND_TESTS = \
 	%D%/test_golden_family \
 	%D%/test_golden_recipe \
 	%D%/test_model_config \
+	%D%/test_model_open \
 	%D%/test_plan \
 	%D%/test_plan_errors \
 	%D%/test_op_errors \

@@ -184,6 +184,7 @@ static void the_configuration_in_effect_holds_every_key(void **state)
     vdit_config_sizes(f.keys, "patch", patch, 3, three);
     vdit_config_size(f.keys, "width", 1, 5);
     vdit_config_size(f.keys, "width", 1, 5);
+    assert_int_equal(vdit_config_size(f.keys, "patch_t", 1, 0), 0);
     vdit_config_number(f.keys, "eps", 1e-6);
     vdit_config_number(f.keys, "scale", 1.875);
     vdit_config_flag(f.keys, "affine", 1);
@@ -192,8 +193,10 @@ static void the_configuration_in_effect_holds_every_key(void **state)
     assert_string_equal(vdit_config_effective(f.run, f.keys, "A"),
                         "{\n"
                         "  \"_class_name\": \"A\",\n"
+                        "  \"_diffusers_version\": \"0.40.0\",\n"
                         "  \"patch\": [\n    1,\n    2,\n    2\n  ],\n"
                         "  \"width\": 12,\n"
+                        "  \"patch_t\": null,\n"
                         "  \"eps\": 0.1,\n"
                         "  \"scale\": 1.875,\n"
                         "  \"affine\": true,\n"

@@ -11,7 +11,7 @@
 #include <vdit/plan.h>
 #include "attention/plan.h"
 #include "base/number.h"
-#include "golden/draw.h"
+#include "exact/draw.h"
 
 static const struct {
     const char *text, *canonical;

@@ -2,9 +2,6 @@
 #include <math.h>
 #include "exact/elementary.h"
 
-/* ln 2 in two parts: the upper has 42 bits, so its product with an integer of 11 bits is exact. */
-static const double ln2_high = 0x1.62e42fefa38p-1, ln2_low = 0x1.ef35793c7673p-45;
-
 /*
  * Steps: 1. k = the integer nearest to x / ln 2. 2. r = x - k ln 2, |r| < 0.3467, off by at most 2^-55.
  * 3. the Taylor polynomial of degree 13, which leaves out less than 2^-57. 4. times 2^k.
@@ -28,7 +25,7 @@ double vdit_exp_estimate(double x)
         1.0,
     };
     double k = floor(x * 0x1.71547652b82fep+0 + 0.5);
-    double r = x - k * ln2_high - k * ln2_low, sum = inverse_factorial[0];
+    double r = x - k * VDIT_LN2_HIGH - k * VDIT_LN2_LOW, sum = inverse_factorial[0];
 
     for (int i = 1; i < 14; i++)
         sum = sum * r + inverse_factorial[i];
@@ -54,5 +51,5 @@ double vdit_log_estimate(double x)
     for (int n = 19; n >= 3; n -= 2)
         sum = sum * square + 1.0 / n;
     sum = 2 * s + 2 * s * (sum * square);
-    return k * ln2_high + (sum + k * ln2_low);
+    return k * VDIT_LN2_HIGH + (sum + k * VDIT_LN2_LOW);
 }

@@ -10,6 +10,10 @@
 /* Both functions return the real value times 1 + t with |t| <= this. */
 #define VDIT_ESTIMATE_ERROR 0x1p-50
 
+/* ln 2 in two parts: the upper has 42 bits, so its product with an integer of 11 bits is exact. */
+#define VDIT_LN2_HIGH 0x1.62e42fefa38p-1
+#define VDIT_LN2_LOW  0x1.ef35793c7673p-45
+
 /* Returns: about e^x. In: |x| <= 700, x a multiple of 2^-1000. */
 double vdit_exp_estimate(double x);
 

@@ -88,4 +88,11 @@ vdit_reader vdit_safetensors_read, vdit_index_read, vdit_npy_read, vdit_npz_read
 vdit_status vdit_file_open_bytes(vdit_run *run, vdit_file **file, const char *path,
                                  const void *bytes, size_t size, vdit_reader *reader);
 
+/*
+ * A file of tensors in its own memory, not cleared, for the caller to fill. Out: file. In: path, for messages; tensors
+ * without data.
+ */
+vdit_status vdit_file_hold(vdit_run *run, vdit_file **file, const char *path,
+                           const vdit_named *tensors, size_t count);
+
 #endif

@@ -83,3 +83,25 @@ vdit_status vdit_file_open_bytes(vdit_run *run, vdit_file **file, const char *pa
         return vdit_run_status(run);
     return finish(run, file, &source, made, reader);
 }
+
+vdit_status vdit_file_hold(vdit_run *run, vdit_file **file, const char *path,
+                           const vdit_named *tensors, size_t count)
+{
+    vdit_file *made = new_file(run);
+    vdit_source source = {run, made, path, NULL, 0, 0};
+
+    for (size_t i = 0; made != NULL && i < count && vdit_run_status(run) == VDIT_OK; i++) {
+        vdit_tensor t = tensors[i].tensor;
+
+        t.data = vdit_file_alloc(run, made, vdit_tensor_count(&t), vdit_dtype_size(t.dtype));
+        if (t.data != NULL)
+            vdit_file_add(&source, tensors[i].name, &t);
+    }
+    if (vdit_run_status(run) == VDIT_OK)
+        vdit_file_seal(run, made, path);
+    if (vdit_run_status(run) == VDIT_OK)
+        *file = made;
+    else
+        vdit_file_close(made);
+    return vdit_run_status(run);
+}

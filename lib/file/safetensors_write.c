@@ -1,10 +1,12 @@
 /* safetensors_write.c - writes safetensors: a length, a JSON header, and the tensors one after
  * another. */
 #include <string.h>
+#include "file/dense.h"
 #include "file/internal.h"
 #include "file/json.h"
 #include "file/safetensors_stream.h"
 #include "file/safetensors.h"
+#include "file/shards.h"
 
 /* The header is padded with spaces so that the data starts at a multiple of this. */
 #define ALIGNMENT 8
@@ -118,21 +120,63 @@ static void write_header(vdit_writer *writer, const char *text, size_t length)
     vdit_writer_bytes(writer, "        ", padding);
 }
 
-vdit_status vdit_safetensors_write(vdit_run *run, const char *path, const vdit_named *tensors,
-                                   size_t count, const vdit_meta *meta, size_t meta_count)
+/* Elements that are made and written at once. */
+#define BLOCK ((size_t)1 << 20)
+
+/* Writes tensor i as fill makes it. In: block, room for BLOCK elements. */
+static void stream_tensor(vdit_writer *writer, const vdit_tensor *t, size_t i, void *block,
+                          vdit_fill_fn *fill, void *state)
+{
+    size_t count = vdit_tensor_count(t), size = vdit_dtype_size(t->dtype);
+
+    for (size_t first = 0; first < count && vdit_run_status(writer->run) == VDIT_OK;
+         first += BLOCK) {
+        size_t n = count - first < BLOCK ? count - first : BLOCK;
+
+        if (fill(state, i, first, n, block) != VDIT_OK)
+            return;
+        if (vdit_bytes_differ(size, 0))
+            vdit_bytes_to_host(block, n, size, 0); /* the same swap leads back */
+        vdit_writer_bytes(writer, block, n * size);
+    }
+}
+
+/* A file of tensors that fill makes, or that lie in memory where fill is NULL. */
+static vdit_status write_file(vdit_run *run, const char *path, const vdit_named *tensors,
+                              size_t count, const vdit_meta *meta, size_t meta_count,
+                              vdit_fill_fn *fill, void *state)
 {
     size_t mark = vdit_run_mark(run), length;
+    void *block = NULL;
     vdit_writer writer;
     char *text;
 
     if (vdit_run_status(run) != VDIT_OK)
         return vdit_run_status(run);
     text = header_text(run, path, tensors, count, meta, meta_count, &length);
+    if (fill != NULL)
+        block = vdit_run_alloc(run, BLOCK, sizeof(uint64_t));
     if (vdit_writer_open(run, &writer, path) == VDIT_OK)
         write_header(&writer, text, length);
     for (size_t i = 0; i < count && vdit_run_status(run) == VDIT_OK; i++)
-        vdit_writer_tensor(&writer, &tensors[i].tensor);
+        if (fill != NULL)
+            stream_tensor(&writer, &tensors[i].tensor, i, block, fill, state);
+        else
+            vdit_writer_tensor(&writer, &tensors[i].tensor);
     vdit_writer_close(&writer);
     vdit_run_release(run, mark);
     return vdit_run_status(run);
+}
+
+vdit_status vdit_safetensors_write(vdit_run *run, const char *path, const vdit_named *tensors,
+                                   size_t count, const vdit_meta *meta, size_t meta_count)
+{
+    return write_file(run, path, tensors, count, meta, meta_count, NULL, NULL);
+}
+
+vdit_status vdit_safetensors_fill(vdit_run *run, const char *path, const vdit_named *tensors,
+                                  size_t count, const vdit_meta *meta, size_t meta_count,
+                                  vdit_fill_fn *fill, void *state)
+{
+    return write_file(run, path, tensors, count, meta, meta_count, fill, state);
 }

@@ -9,7 +9,7 @@
 #define VDIT_GOLDEN_MAKER_H
 
 #include <vdit/golden.h>
-#include "golden/draw.h"
+#include "exact/draw.h"
 
 #define VDIT_MAKER_TENSORS 3
 

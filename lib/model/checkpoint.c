@@ -2,28 +2,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "file/folder.h"
 #include "file/mapping.h"
 #include "model/checkpoint.h"
-
-/* Returns: folder/name as a path in the run's memory, NULL with the run failed. */
-static char *join(vdit_run *run, const char *folder, const char *name)
-{
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = vdit_run_alloc(run, size, 1);
-
-    if (path != NULL)
-        snprintf(path, size, "%s/%s", folder, name);
-    return path;
-}
 
 /* Returns: the folder that holds config.json, NULL with the run failed. */
 static const char *find_folder(vdit_run *run, const char *folder)
 {
-    char *inner = join(run, folder, "transformer");
+    char *inner = vdit_folder_join(run, folder, "transformer");
 
-    if (vdit_path_exists(join(run, folder, VDIT_CONFIG_NAME)))
+    if (vdit_path_exists(vdit_folder_join(run, folder, VDIT_CONFIG_NAME)))
         return folder;
-    if (inner != NULL && vdit_path_exists(join(run, inner, VDIT_CONFIG_NAME)))
+    if (inner != NULL && vdit_path_exists(vdit_folder_join(run, inner, VDIT_CONFIG_NAME)))
         return inner;
     vdit_run_fail(run, VDIT_ERR_IO,
                   "%s: expected a folder with " VDIT_CONFIG_NAME ", here or in transformer/",
@@ -43,9 +33,9 @@ vdit_status vdit_checkpoint_find(vdit_run *run, vdit_checkpoint_paths *paths, co
 
     if (found == NULL)
         return vdit_run_status(run);
-    paths->config = join(run, found, VDIT_CONFIG_NAME);
+    paths->config = vdit_folder_join(run, found, VDIT_CONFIG_NAME);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        paths->weights = join(run, found, names[i]);
+        paths->weights = vdit_folder_join(run, found, names[i]);
         if (vdit_path_exists(paths->weights))
             return vdit_run_status(run);
     }

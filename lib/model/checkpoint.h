@@ -2,6 +2,7 @@
 #ifndef VDIT_MODEL_CHECKPOINT_H
 #define VDIT_MODEL_CHECKPOINT_H
 
+#include "file/shards.h"
 #include "model/family.h"
 
 #define VDIT_CONFIG_NAME  "config.json"
@@ -25,5 +26,17 @@ vdit_status vdit_checkpoint_find(vdit_run *run, vdit_checkpoint_paths *paths, co
  * Returns: VDIT_OK, or VDIT_ERR_FORMAT with the first difference and how many there are.
  */
 vdit_status vdit_checkpoint_check(vdit_run *run, const vdit_model *model, const char *path);
+
+/* Out: names[count], what a checkpoint of the model holds, all in dtype, without data, in the run's memory. */
+vdit_status vdit_checkpoint_names(vdit_run *run, const vdit_model *model, vdit_dtype dtype,
+                                  vdit_named **names, size_t *count);
+
+/*
+ * Makes a folder with the model's configuration and weights that fill makes. In: tensors[count] without data.
+ * Returns: VDIT_OK, or the failure with nothing left.
+ */
+vdit_status vdit_checkpoint_write(vdit_run *run, const vdit_model *model, const char *folder,
+                                  const vdit_named *tensors, size_t count, size_t shard_size,
+                                  vdit_fill_fn *fill, void *state);
 
 #endif

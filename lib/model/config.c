@@ -8,6 +8,10 @@
 #define SIZE_LIMIT   ((json_int_t)1 << 31)
 #define LAYERS_LIMIT 4096
 
+/* Which diffusers wrote a configuration; where none did, one that reads all keys that are written here. */
+#define VERSION_KEY "_diffusers_version"
+#define VERSION     "0.40.0"
+
 struct vdit_config {
     vdit_run *run, *memory;
     const char *file;
@@ -64,7 +68,7 @@ static void refuse(const vdit_config *keys, const char *key, const char *expecte
                   expected);
 }
 
-/* Returns: a whole number in least .. limit, or missing. */
+/* Returns: a whole number in least .. limit, or missing; one below least stands for null. */
 static size_t whole(vdit_config *keys, const char *key, size_t least, json_int_t limit,
                     size_t missing)
 {
@@ -211,7 +215,9 @@ static char *shortest(const json_t *all)
 
 const char *vdit_config_effective(vdit_run *run, const vdit_config *keys, const char *class_name)
 {
-    json_t *all = json_pack("{s:s}", "_class_name", class_name);
+    const char *version = json_string_value(json_object_get(keys->given, VERSION_KEY));
+    json_t *all = json_pack("{s:s,s:s}", "_class_name", class_name, VERSION_KEY,
+                            version != NULL ? version : VERSION);
     char *text, *copy = NULL;
 
     json_object_update(all, keys->used);

@@ -25,7 +25,7 @@ const char *vdit_config_class(const vdit_config *keys);
 void vdit_config_check(vdit_config *keys);
 
 /*
- * Returns: the configuration in effect as a JSON text: class_name as "_class_name", and every key that was asked for, in
+ * Returns: the configuration in effect as a JSON text: class_name as "_class_name", the version of diffusers, and every key that was asked for, in
  * that order, with its value or its default; in the run's memory.
  */
 const char *vdit_config_effective(vdit_run *run, const vdit_config *keys, const char *class_name);

@@ -36,6 +36,38 @@ VDIT_API vdit_status vdit_model_open(vdit_run *run, vdit_model **model, const ch
 VDIT_API vdit_status vdit_model_configure(vdit_run *run, vdit_model **model, const char *name,
                                           const char *text, size_t size);
 
+/*
+ * The same from names: a family, one of its sizes ("tiny", "1.3B"; NULL: the constructor's defaults), and settings
+ * "KEY=VALUE" that come after it, VALUE in JSON or a text. An unknown name is answered by those that there are.
+ */
+VDIT_API vdit_status vdit_model_preset(vdit_run *run, vdit_model **model, const char *family,
+                                       const char *size, const char *const *settings, size_t count);
+
+/*
+ * Gives a model random weights in memory, in place of what it has: functions of seed, name, shape and element alone, by
+ * the distributions of vdit-model(1), rounded to dtype (f32, bf16 or f16).
+ */
+VDIT_API vdit_status vdit_model_draw(vdit_run *run, vdit_model *model, uint64_t seed,
+                                     vdit_dtype dtype);
+
+/*
+ * Writes the same weights with the configuration into a new folder, one tensor after another, so that they need no
+ * memory. In: shard_size, the bytes of data from which on they are in shards of at most so many.
+ * Returns: VDIT_OK, or the failure with nothing left of the folder.
+ */
+VDIT_API vdit_status vdit_model_make(vdit_run *run, const vdit_model *model, const char *folder,
+                                     uint64_t seed, vdit_dtype dtype, size_t shard_size);
+
+/* A weight that is not finite everywhere. */
+typedef struct vdit_weight_fault {
+    const char *name;
+    size_t nan, infinite; /* elements */
+} vdit_weight_fault;
+
+/* Reads all weights. Out: faults[count], in the run's memory. Returns: VDIT_OK, also where there are some. */
+VDIT_API vdit_status vdit_model_scan(vdit_run *run, const vdit_model *model,
+                                     vdit_weight_fault **faults, size_t *count);
+
 /* Closes it; model may be NULL. */
 VDIT_API void vdit_model_close(vdit_model *model);
 

@@ -8,7 +8,7 @@
 #include <vdit/random.h>
 #include "exact/elementary.h"
 #include "exact/mp.h"
-#include "golden/draw.h"
+#include "exact/draw.h"
 
 static void draw_words(uint32_t out[4], vdit_draw draw, uint64_t element, uint32_t attempt)
 {

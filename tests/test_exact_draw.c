@@ -1,11 +1,11 @@
-/* test_golden_draw.c - the random numbers: their moments, and their logarithm against MPFR. */
+/* test_exact_draw.c - the random numbers: their moments, and their logarithm against MPFR. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <math.h>
 #include <cmocka.h>
-#include "golden/draw.h"
+#include "exact/draw.h"
 #include "oracle.h"
 
 /* Mean, variance, skewness and kurtosis of n numbers lie within 5 standard errors. */
@@ -26,6 +26,29 @@ static void normal_numbers_have_normal_moments(void **state)
     assert_true(fabs(sum[2] - 1) < error * sqrt(2));
     assert_true(fabs(sum[3]) < error * sqrt(15));
     assert_true(fabs(sum[4] - 3) < error * sqrt(96));
+}
+
+/* Counts around a block's, places where the element's upper word changes, several seeds and tensors. */
+static void many_numbers_are_those_of_each_element(void **state)
+{
+    static const size_t counts[] = {0, 1, 2, 3, 255, 256, 257, 700};
+    static const uint64_t firsts[] = {0, 5, (UINT64_C(1) << 32) - 100, UINT64_C(1) << 63};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
+        for (size_t j = 0; j < 4 * 4; j++) {
+            vdit_draw draw = {UINT64_C(0x9876543210) * (j % 4), (uint32_t)(77 * j)};
+            uint64_t first = firsts[j / 4];
+            double out[701];
+
+            out[counts[k]] = 99;
+            vdit_draw_normals(out, counts[k], draw, first);
+            for (size_t i = 0; i < counts[k]; i++)
+                if (out[i] != vdit_draw_normal(draw, first + i))
+                    fail_msg("number %zu of %zu from %ju, draw %zu: %a, not %a", i, counts[k],
+                             (uintmax_t)first, j, out[i], vdit_draw_normal(draw, first + i));
+            assert_true(out[counts[k]] == 99);
+        }
 }
 
 static void uniform_numbers_fill_the_unit_interval(void **state)
@@ -77,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normal_numbers_have_normal_moments),
+        cmocka_unit_test(many_numbers_are_those_of_each_element),
         cmocka_unit_test(uniform_numbers_fill_the_unit_interval),
         cmocka_unit_test(elements_tensors_and_seeds_have_their_own_numbers),
         cmocka_unit_test(the_logarithm_is_correctly_rounded),
