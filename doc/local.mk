@@ -8,4 +8,5 @@ EXTRA_DIST += \
 	%D%/examples/plugin.c \
 	%D%/examples/plugin_opencl.c \
 	%D%/examples/torch_attention.py \
+	%D%/examples/trace_diffusers.py \
 	%D%/examples/triton_attention.py
