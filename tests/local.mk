@@ -378,7 +378,8 @@ check_PROGRAMS += %D%/test_op_matmul
 %C%_test_op_matmul_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_op_activate
-%C%_test_op_activate_SOURCES = %D%/test_op_activate.c $(OPERANDS)
+%C%_test_op_activate_SOURCES = %D%/test_op_activate.c %D%/activation_oracle.c \
+	%D%/activation_oracle.h $(OPERANDS)
 %C%_test_op_activate_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_op_elementary

@@ -25,8 +25,8 @@ static const struct {
     double least, most, tiny;
 } facts[VDIT_ACTIVATION_COUNT] = {
     [VDIT_SIGMOID] = {STEP, -200, 40, 0x1p-60},     [VDIT_TANH] = {ODD, -40, 40, 0x1p-30},
-    [VDIT_SILU] = {GATE, -204, 40, 0x1p-60},        [VDIT_GELU] = {GATE, -19.75, 40, 0x1p-60},
-    [VDIT_GELU_TANH] = {GATE, -13.75, 40, 0x1p-60}, [VDIT_QUICK_GELU] = {GATE, -120, 40, 0x1p-60},
+    [VDIT_SILU] = {GATE, -204, 40, 0x1p-60},        [VDIT_GELU] = {GATE, -19.75, 10, 0x1p-60},
+    [VDIT_GELU_TANH] = {GATE, -13.75, 10, 0x1p-60}, [VDIT_QUICK_GELU] = {GATE, -120, 40, 0x1p-60},
     [VDIT_SOFTPLUS] = {RAMP, -200, 40, 0},
 };
 

@@ -149,7 +149,7 @@ VDIT_INLINE double softplus(double z)
     power p = power_of_two(t < LEAST ? LEAST : t);
 
     e = p.scale * p.part + p.scale;
-    e = (t < LEAST) & (z < 0) ? (double)NAN : e;
+    e = ((t < LEAST) & (z < 0)) ? (double)NAN : e;
     s = e / (2 + e);
     square = s * s;
     sum = sum * square + 1.0 / 27;
