@@ -7,9 +7,11 @@ dist_man_MANS += \
 	%D%/vdit-golden.1 \
 	%D%/vdit-hunyuan.7 \
 	%D%/vdit-meters.7 \
+	%D%/vdit-mochi.7 \
 	%D%/vdit-model.1 \
 	%D%/vdit-plan.7 \
 	%D%/vdit-recipe.5 \
+	%D%/vdit-wan.7 \
 	%D%/vdit.7 \
 	%D%/vdit_attention.3 \
 	%D%/vdit_edit.3 \

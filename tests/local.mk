@@ -143,6 +143,16 @@ check_PROGRAMS += %D%/test_model_config
 %C%_test_model_config_SOURCES = %D%/test_model_config.c
 %C%_test_model_config_LDADD = $(TEST_LIBS)
 
+DENOISER = %D%/denoiser.c %D%/denoiser.h
+
+check_PROGRAMS += %D%/test_model_mochi
+%C%_test_model_mochi_SOURCES = %D%/test_model_mochi.c $(DENOISER)
+%C%_test_model_mochi_LDADD = $(TEST_LIBS) -lm
+
+check_PROGRAMS += %D%/test_model_wan
+%C%_test_model_wan_SOURCES = %D%/test_model_wan.c $(DENOISER)
+%C%_test_model_wan_LDADD = $(TEST_LIBS) -lm
+
 check_PROGRAMS += %D%/test_model_make %D%/test_model_open
 %C%_test_model_make_SOURCES = %D%/test_model_make.c $(FILE_SUPPORT)
 %C%_test_model_make_LDADD = $(TEST_LIBS)
