@@ -98,6 +98,22 @@ static void a_source_call_is_the_case_of_the_next_seed(void **state)
     assert_null(vdit_golden_find(&g, "source_q"));
 }
 
+static void a_meter_that_compares_two_calls_has_a_source_call(void **state)
+{
+    vdit_case c = sample_case(NULL, 9);
+    const vdit_tensor *alike;
+    vdit_golden g;
+
+    c.meters = "similarity";
+    assert_int_equal(vdit_golden_generate(*state, &g, &c), VDIT_OK);
+    assert_non_null(vdit_golden_find(&g, "source_k"));
+    assert_int_equal(vdit_golden_compute(*state, &g), VDIT_OK);
+    alike = vdit_golden_find(&g, "meter.similarity.cosine");
+    assert_non_null(alike);
+    for (size_t h = 0; h < 5; h++)
+        assert_true(((const float *)alike->data)[h] > 0 && ((const float *)alike->data)[h] < 1);
+}
+
 /* Plans of strength 0 give the bits of the plain case, and others do not. */
 static void a_plan_changes_the_output_unless_its_strength_is_0(void **state)
 {
@@ -183,6 +199,8 @@ int main(void)
                                         file_teardown),
         cmocka_unit_test_setup_teardown(a_source_call_is_the_case_of_the_next_seed, file_setup,
                                         file_teardown),
+        cmocka_unit_test_setup_teardown(a_meter_that_compares_two_calls_has_a_source_call,
+                                        file_setup, file_teardown),
         cmocka_unit_test_setup_teardown(a_plan_changes_the_output_unless_its_strength_is_0,
                                         file_setup, file_teardown),
         cmocka_unit_test_setup_teardown(masks_report_what_they_did, file_setup, file_teardown),

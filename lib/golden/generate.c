@@ -80,7 +80,7 @@ vdit_status vdit_golden_generate(vdit_run *run, vdit_golden *golden, const vdit_
     for (int i = 0; i < m.tensors; i++)
         if (vdit_maker_fill(run, &t[i], &m, i) == VDIT_OK)
             add_input(run, &made, names[c->op][i], &t[i]);
-    if (add_sides(run, &made, c, &rows) == VDIT_OK && c->plan != NULL)
+    if (add_sides(run, &made, c, &rows) == VDIT_OK && c->op == VDIT_OP_ATTENTION)
         vdit_planned_add(run, &made, c);
     if (vdit_run_status(run) == VDIT_OK)
         *golden = made;

@@ -97,6 +97,8 @@ vdit_status vdit_observed_meter(vdit_run *run, vdit_named *outputs, size_t *coun
 
     vdit_meter_request_init(&request, golden->meters);
     request.tokens = golden->tokens;
+    request.other_q = vdit_golden_find(golden, "source_q");
+    request.other_k = vdit_golden_find(golden, "source_k");
     if (vdit_meter_run(run, call, &request, &results) != VDIT_OK)
         return vdit_run_status(run);
     if (results.count > VDIT_GOLDEN_OUTPUTS - *count)

@@ -17,8 +17,8 @@
 vdit_status vdit_planned_check(vdit_run *run, const char *text, const char *where);
 
 /*
- * Adds the tensors that the plan of a case takes to the golden's inputs, which are q, k, v and what
- * mask, key_length and rows say. Out: golden. In: c. Returns: VDIT_OK, VDIT_ERR_MEMORY, VDIT_ERR_FORMAT.
+ * Adds the tensors that the plan of a case takes, if it has one, and its meters to the golden's inputs, which are
+ * q, k, v and what mask, key_length and rows say. Out: golden. In: c. Returns: VDIT_OK, VDIT_ERR_MEMORY, VDIT_ERR_FORMAT.
  */
 vdit_status vdit_planned_add(vdit_run *run, vdit_golden *golden, const vdit_case *c);
 
