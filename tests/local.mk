@@ -177,6 +177,7 @@ check_LTLIBRARIES += %D%/mutants.la
 	%D%/mutants_kernel.c \
 	%D%/mutants_plugin.c \
 	%D%/mutants_softmax.c \
+	%D%/mutants_stored.c \
 	%D%/mutants_table.c
 %C%_mutants_la_LIBADD = libvdit.la
 %C%_mutants_la_LDFLAGS = -module -avoid-version -no-undefined -rpath /nowhere

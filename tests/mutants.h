@@ -124,11 +124,14 @@ const mutant *mutant_broken_at(size_t i);
 /* Out: o and lse, as a says. Returns: VDIT_OK, VDIT_ERR_UNSUPPORTED for other outputs, or the failure. */
 vdit_status mutant_attention(vdit_run *run, const vdit_attention *a, const mutant *m);
 
-/* Mutants of edits: honest kernels whose interventions are wrong. Returns: as above. */
+/* Kernels with edits: an honest one, then those whose interventions are wrong. Returns: as above. */
 const mutant *mutant_edit_at(size_t i);
 
 /* Out: as a with its edits says, but for what is wrong with the i-th of them. */
 vdit_status mutant_edited(vdit_run *run, const vdit_attention *a, size_t i);
+
+/* Out: o and the report, honestly. Returns: VDIT_OK, VDIT_ERR_UNSUPPORTED for an edit it has no code for. */
+vdit_status mutant_stored(vdit_run *run, const vdit_attention *a);
 
 /* The softmax of one row. */
 typedef struct mutant_softmax {
