@@ -99,7 +99,11 @@ libvdit_core_la_SOURCES = \
 	%D%/backend/call.c \
 	%D%/backend/fast.c \
 	%D%/backend/fast.h \
+	%D%/backend/fast_activate.c \
 	%D%/backend/fast_blas.c \
+	%D%/backend/fast_blend.c \
+	%D%/backend/fast_function.h \
+	%D%/backend/fast_norm.c \
 	%D%/backend/fast_product.c \
 	%D%/backend/fast_product.h \
 	%D%/backend/known.h \

@@ -29,6 +29,10 @@ check_PROGRAMS += %D%/test_backend_call
 %C%_test_backend_call_SOURCES = %D%/test_backend_call.c
 %C%_test_backend_call_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_backend_fast
+%C%_test_backend_fast_SOURCES = %D%/test_backend_fast.c
+%C%_test_backend_fast_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_backend_product
 %C%_test_backend_product_SOURCES = %D%/test_backend_product.c
 %C%_test_backend_product_LDADD = $(TEST_LIBS)

@@ -65,9 +65,9 @@ static vdit_tensor made(vdit_run *run, vdit_dtype dtype, size_t rows, size_t col
 /* The rounding of the output, relative; below the normal range of f16 absolute. */
 static double rounding(vdit_dtype dtype, double value)
 {
-    double unit = dtype == VDIT_F32 ? UNIT : dtype == VDIT_BF16 ? 0x1p-9 : 0x1p-12;
+    double unit = dtype == VDIT_F32 ? UNIT : dtype == VDIT_BF16 ? 0x1p-8 : 0x1p-11;
 
-    return 2 * unit * fabs(value) + (dtype == VDIT_F16 ? 0x1p-24 : 0x1p-149);
+    return 2 * (unit * fabs(value) + (dtype == VDIT_F16 ? 0x1p-25 : 0x1p-149));
 }
 
 /*

@@ -34,6 +34,16 @@ static const vdit_backend backends[] = {
         .exp = vdit_exp,
         .log = vdit_log,
         .attention = vdit_attention_fast,
+        .conv = vdit_fast_conv,
+        .layer_norm = vdit_fast_layer_norm,
+        .rms_norm = vdit_fast_rms_norm,
+        .group_norm = vdit_fast_group_norm,
+        .activate = vdit_fast_activate,
+        .activate_gated = vdit_fast_activate_gated,
+        .add = vdit_fast_add,
+        .modulate = vdit_fast_modulate,
+        .gated_add = vdit_fast_gated_add,
+        .rotary = vdit_fast_rotary,
     },
 };
 

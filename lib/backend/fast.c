@@ -1,4 +1,4 @@
-/* fast.c - the operators of the backend fast that have an engine: linear and matmul. */
+/* fast.c - the operators of the backend fast that are products of matrices. */
 #include <config.h>
 #include "backend/fast.h"
 #include "backend/fast_product.h"
@@ -31,4 +31,10 @@ vdit_status vdit_fast_matmul(vdit_run *run, vdit_tensor *c, const vdit_tensor *a
                              const vdit_tensor *b)
 {
     return vdit_matmul_by(run, vdit_fast_product, c, a, b);
+}
+
+vdit_status vdit_fast_conv(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                           const vdit_tensor *w, const vdit_tensor *b, const vdit_conv_walk *walk)
+{
+    return vdit_conv_by(run, vdit_fast_product, y, x, w, b, walk);
 }

@@ -26,6 +26,12 @@ static void activate(const void *f, vdit_dtype dtype, size_t n, double *y, const
     }
 }
 
+static vdit_status activate_all(vdit_run *run, vdit_activation f, vdit_tensor *y,
+                                const vdit_tensor *x, const vdit_tensor *z)
+{
+    return vdit_elementwise_run(run, activate, &f, y, x, z);
+}
+
 static vdit_status check(vdit_run *run, const char *op, const vdit_tensor *y, const vdit_tensor *x,
                          vdit_activation f)
 {
@@ -38,17 +44,18 @@ static vdit_status check(vdit_run *run, const char *op, const vdit_tensor *y, co
     return vdit_run_status(run);
 }
 
-vdit_status vdit_activate(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, vdit_activation f)
+vdit_status vdit_activate_by(vdit_run *run, vdit_activation_engine *engine, vdit_tensor *y,
+                             const vdit_tensor *x, vdit_activation f)
 {
     if (vdit_run_status(run) != VDIT_OK || check(run, "activate", y, x, f) != VDIT_OK ||
         vdit_check_rank(run, "activate", "x", x, 0) != VDIT_OK ||
         vdit_check_shape(run, "activate", "y", y, x->rank, x->shape, "to fit x") != VDIT_OK)
         return vdit_run_status(run);
-    return vdit_elementwise_run(run, activate, &f, y, x, NULL);
+    return engine(run, f, y, x, NULL);
 }
 
-vdit_status vdit_activate_gated(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
-                                vdit_activation f)
+vdit_status vdit_activate_gated_by(vdit_run *run, vdit_activation_engine *engine, vdit_tensor *y,
+                                   const vdit_tensor *x, vdit_activation f)
 {
     static const char op[] = "activate_gated";
     vdit_tensor value, gate;
@@ -69,5 +76,16 @@ vdit_status vdit_activate_gated(vdit_run *run, vdit_tensor *y, const vdit_tensor
     gate = value;
     gate.data = (char *)x->data +
                 (ptrdiff_t)*last * x->stride[x->rank - 1] * (ptrdiff_t)vdit_dtype_size(x->dtype);
-    return vdit_elementwise_run(run, activate, &f, y, &value, &gate);
+    return engine(run, f, y, &value, &gate);
+}
+
+vdit_status vdit_activate(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, vdit_activation f)
+{
+    return vdit_activate_by(run, activate_all, y, x, f);
+}
+
+vdit_status vdit_activate_gated(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                                vdit_activation f)
+{
+    return vdit_activate_gated_by(run, activate_all, y, x, f);
 }

@@ -48,4 +48,14 @@ void vdit_activation_settle(vdit_activation f, vdit_dtype dtype, size_t n, doubl
 double vdit_activation_round(vdit_activation f, vdit_dtype dtype, double x, double z,
                              uint64_t decided[3]);
 
+/* y = f(x) for each element, or y = x f(z) unless z is NULL. In: shapes and dtypes fit. */
+typedef vdit_status vdit_activation_engine(vdit_run *run, vdit_activation f, vdit_tensor *y,
+                                           const vdit_tensor *x, const vdit_tensor *z);
+
+/* vdit_activate and vdit_activate_gated, checks included, by an engine. */
+vdit_status vdit_activate_by(vdit_run *run, vdit_activation_engine *engine, vdit_tensor *y,
+                             const vdit_tensor *x, vdit_activation f);
+vdit_status vdit_activate_gated_by(vdit_run *run, vdit_activation_engine *engine, vdit_tensor *y,
+                                   const vdit_tensor *x, vdit_activation f);
+
 #endif

@@ -89,7 +89,8 @@ static void modulate(size_t n, double *y, const double *a, const double *b, cons
 
 vdit_status vdit_add(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *z)
 {
-    static const vdit_map map = {"add", {"x", "z", NULL}, 1, 0, add};
+    static const vdit_map map = {
+        .op = "add", .name = {"x", "z", NULL}, .per = 1, .missing = 0, .fn = add};
 
     return vdit_map_run(run, &map, y, x, z, NULL);
 }
@@ -98,7 +99,11 @@ vdit_status vdit_add(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const 
 vdit_status vdit_modulate(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
                           const vdit_tensor *scale, const vdit_tensor *shift)
 {
-    static const vdit_map map = {"modulate", {"x", "scale", "shift"}, 1, -0.0, modulate};
+    static const vdit_map map = {.op = "modulate",
+                                 .name = {"x", "scale", "shift"},
+                                 .per = 1,
+                                 .missing = -0.0,
+                                 .fn = modulate};
 
     return vdit_map_run(run, &map, y, x, scale, shift);
 }
@@ -106,7 +111,8 @@ vdit_status vdit_modulate(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
 vdit_status vdit_gated_add(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
                            const vdit_tensor *gate, const vdit_tensor *z)
 {
-    static const vdit_map map = {"gated_add", {"x", "gate", "z"}, 1, 0, gated_add};
+    static const vdit_map map = {
+        .op = "gated_add", .name = {"x", "gate", "z"}, .per = 1, .missing = 0, .fn = gated_add};
 
     return vdit_map_run(run, &map, y, x, gate, z);
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "exact/simd.h"
+#include "exact/single.h"
 #include "op/lines.h"
 #include "op/shape.h"
 
@@ -125,4 +126,15 @@ void vdit_lines_store(const vdit_lines *lines, size_t row, size_t at, const doub
     }
     for (size_t i = 0; i < n; i++)
         memcpy(to + (ptrdiff_t)i * lines->step * (ptrdiff_t)size, (char *)&made + i * size, size);
+}
+
+void vdit_lines_load_f32(float *value, size_t n, const vdit_lines *rows, size_t row, size_t at)
+{
+    vdit_load_f32(value, n, element(rows, row, at), rows->step, rows->dtype);
+}
+
+void vdit_lines_store_f32(const vdit_lines *rows, size_t row, size_t at, const float *value,
+                          size_t n)
+{
+    vdit_store_f32(element(rows, row, at), rows->step, rows->dtype, value, n);
 }

@@ -27,4 +27,9 @@ void vdit_lines_load(double *value, size_t n, const vdit_lines *lines, size_t ro
 void vdit_lines_store(const vdit_lines *lines, size_t row, size_t at, const double *value,
                       size_t n);
 
+/* The same in binary32, for what promises no bits. */
+void vdit_lines_load_f32(float *value, size_t n, const vdit_lines *rows, size_t row, size_t at);
+void vdit_lines_store_f32(const vdit_lines *rows, size_t row, size_t at, const float *value,
+                          size_t n);
+
 #endif

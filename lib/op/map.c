@@ -32,6 +32,26 @@ static void map_row(const map_state *s, size_t row)
     }
 }
 
+static void map_row_single(const map_state *s, size_t row)
+{
+    enum { WIDE = VDIT_LINES_PIECE };
+    const size_t per = s->map->per, piece = WIDE / per;
+    float y[WIDE], a[WIDE], b[WIDE], c[WIDE];
+
+    for (size_t i = 0; s->c.data == NULL && i < piece; i++)
+        c[i] = (float)s->map->missing;
+    for (size_t at = 0; at < s->length; at += piece) {
+        size_t n = s->length - at < piece ? s->length - at : piece;
+
+        vdit_lines_load_f32(a, n * per, &s->a, row, at * per);
+        vdit_lines_load_f32(b, n, &s->b, row, at);
+        if (s->c.data != NULL)
+            vdit_lines_load_f32(c, n, &s->c, row, at);
+        s->map->single(s->map->kind, n, y, a, b, c);
+        vdit_lines_store_f32(&s->y, row, at * per, y, n * per);
+    }
+}
+
 static void map_task(void *context, size_t task, int thread)
 {
     const map_state *s = context;
@@ -39,7 +59,7 @@ static void map_task(void *context, size_t task, int thread)
 
     (void)thread;
     for (size_t row = task * s->together; row < end && row < s->rows; row++)
-        map_row(s, row);
+        (s->map->single != NULL ? map_row_single : map_row)(s, row);
 }
 
 static vdit_status check(vdit_run *run, const vdit_map *map, const vdit_tensor *y,

@@ -13,6 +13,10 @@
  */
 typedef void vdit_map_fn(size_t n, double *y, const double *a, const double *b, const double *c);
 
+/* The same in binary32, for what promises no bits; kind is the map's. */
+typedef void vdit_map_single_fn(int kind, size_t n, float *y, const float *a, const float *b,
+                                const float *c);
+
 /* y and a have one shape; b and c are broadcast to it, where per elements of the last axis share one of theirs. */
 typedef struct vdit_map {
     const char *op;
@@ -20,6 +24,8 @@ typedef struct vdit_map {
     size_t per;
     double missing; /* what stands for a c that is NULL */
     vdit_map_fn *fn;
+    vdit_map_single_fn *single; /* computes in place of fn, unless NULL */
+    int kind;
 } vdit_map;
 
 /*

@@ -38,6 +38,7 @@ static vdit_status check_affine(vdit_run *run, const operands *o, size_t count)
 
 typedef struct norm_state {
     const vdit_norm *norm;
+    vdit_norm_fn *fn;
     size_t together;        /* sets per task */
     uint64_t (*decided)[3]; /* per thread */
 } norm_state;
@@ -50,14 +51,15 @@ static void norm_task(void *context, size_t task, int thread)
     size_t end = (task + 1) * s->together;
 
     for (size_t set = task * s->together; set < end && set < s->norm->sets; set++)
-        vdit_norm_set(s->norm, set, s->decided[thread]);
+        s->fn(s->norm, set, s->decided[thread]);
 }
 
-static vdit_status norm_all(vdit_run *run, const vdit_norm *norm)
+static vdit_status norm_all(vdit_run *run, vdit_norm_fn *fn, const vdit_norm *norm)
 {
     int threads = vdit_run_threads(run);
     size_t count = vdit_norm_count(norm);
-    norm_state s = {.norm = norm, .together = count > 0 && count < TASK ? TASK / count : 1};
+    norm_state s = {
+        .norm = norm, .fn = fn, .together = count > 0 && count < TASK ? TASK / count : 1};
 
     s.decided = vdit_run_alloc(run, (size_t)threads, sizeof *s.decided);
     if (vdit_run_status(run) != VDIT_OK || count == 0)
@@ -135,7 +137,7 @@ static split split_groups(const vdit_tensor *x, const vdit_tensor *t, size_t gro
     return s;
 }
 
-static vdit_status norm_rows(vdit_run *run, const operands *o, vdit_norm norm)
+static vdit_status norm_rows(vdit_run *run, vdit_norm_fn *fn, const operands *o, vdit_norm norm)
 {
     size_t mark = vdit_run_mark(run);
     split of_x, of_y, of_w, of_b;
@@ -156,25 +158,26 @@ static vdit_status norm_rows(vdit_run *run, const operands *o, vdit_norm norm)
         norm.sets *= o->x->shape[i];
     norm.runs = 1;
     norm.length = o->x->shape[o->x->rank - 1];
-    norm_all(run, &norm);
+    norm_all(run, fn, &norm);
     vdit_run_release(run, mark);
     return vdit_run_status(run);
 }
 
-vdit_status vdit_layer_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
-                            const vdit_tensor *w, const vdit_tensor *b, double eps)
+vdit_status vdit_layer_norm_by(vdit_run *run, vdit_norm_fn *fn, vdit_tensor *y,
+                               const vdit_tensor *x, const vdit_tensor *w, const vdit_tensor *b,
+                               double eps)
 {
     const operands o = {"layer_norm", y, x, w, b};
 
-    return norm_rows(run, &o, (vdit_norm){.centred = 1, .eps = eps});
+    return norm_rows(run, fn, &o, (vdit_norm){.centred = 1, .eps = eps});
 }
 
-vdit_status vdit_rms_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *w,
-                          double eps)
+vdit_status vdit_rms_norm_by(vdit_run *run, vdit_norm_fn *fn, vdit_tensor *y, const vdit_tensor *x,
+                             const vdit_tensor *w, double eps)
 {
     const operands o = {"rms_norm", y, x, w, NULL};
 
-    return norm_rows(run, &o, (vdit_norm){.centred = 0, .eps = eps});
+    return norm_rows(run, fn, &o, (vdit_norm){.centred = 0, .eps = eps});
 }
 
 static vdit_status check_groups(vdit_run *run, const vdit_tensor *x, size_t groups)
@@ -186,8 +189,9 @@ static vdit_status check_groups(vdit_run *run, const vdit_tensor *x, size_t grou
     return vdit_run_status(run);
 }
 
-vdit_status vdit_group_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, size_t groups,
-                            const vdit_tensor *w, const vdit_tensor *b, double eps)
+vdit_status vdit_group_norm_by(vdit_run *run, vdit_norm_fn *fn, vdit_tensor *y,
+                               const vdit_tensor *x, size_t groups, const vdit_tensor *w,
+                               const vdit_tensor *b, double eps)
 {
     const operands o = {"group_norm", y, x, w, b};
     size_t mark = vdit_run_mark(run);
@@ -209,7 +213,25 @@ vdit_status vdit_group_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
     for (int i = 0; i < of_x.runs.rank; i++)
         norm.runs *= of_x.runs.shape[i];
     norm.length = x->rank == 2 ? x->shape[1] / groups : x->shape[x->rank - 1];
-    norm_all(run, &norm);
+    norm_all(run, fn, &norm);
     vdit_run_release(run, mark);
     return vdit_run_status(run);
+}
+
+vdit_status vdit_layer_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
+                            const vdit_tensor *w, const vdit_tensor *b, double eps)
+{
+    return vdit_layer_norm_by(run, vdit_norm_set, y, x, w, b, eps);
+}
+
+vdit_status vdit_rms_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, const vdit_tensor *w,
+                          double eps)
+{
+    return vdit_rms_norm_by(run, vdit_norm_set, y, x, w, eps);
+}
+
+vdit_status vdit_group_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x, size_t groups,
+                            const vdit_tensor *w, const vdit_tensor *b, double eps)
+{
+    return vdit_group_norm_by(run, vdit_norm_set, y, x, groups, w, b, eps);
 }

@@ -58,6 +58,19 @@ void vdit_norm_estimate_set(vdit_norm_estimate *estimate, const vdit_norm *norm)
 double vdit_norm_open_round(vdit_norm_open *open, double x, double w, double b, uint64_t *decided);
 
 /* Normalises one set. Out: its elements of y; decided. */
-void vdit_norm_set(const vdit_norm *norm, size_t set, uint64_t *decided);
+typedef void vdit_norm_fn(const vdit_norm *norm, size_t set, uint64_t *decided);
+
+/* Each element rounded once. */
+vdit_norm_fn vdit_norm_set;
+
+/* vdit_layer_norm and its kin, checks included, by such a function. */
+vdit_status vdit_layer_norm_by(vdit_run *run, vdit_norm_fn *fn, vdit_tensor *y,
+                               const vdit_tensor *x, const vdit_tensor *w, const vdit_tensor *b,
+                               double eps);
+vdit_status vdit_rms_norm_by(vdit_run *run, vdit_norm_fn *fn, vdit_tensor *y, const vdit_tensor *x,
+                             const vdit_tensor *w, double eps);
+vdit_status vdit_group_norm_by(vdit_run *run, vdit_norm_fn *fn, vdit_tensor *y,
+                               const vdit_tensor *x, size_t groups, const vdit_tensor *w,
+                               const vdit_tensor *b, double eps);
 
 #endif

@@ -37,7 +37,8 @@ static void rotate(size_t n, double *y, const double *x, const double *cosine, c
 vdit_status vdit_rotary(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
                         const vdit_tensor *cosine, const vdit_tensor *sine)
 {
-    static const vdit_map map = {"rotary", {"x", "cosine", "sine"}, 2, 0, rotate};
+    static const vdit_map map = {
+        .op = "rotary", .name = {"x", "cosine", "sine"}, .per = 2, .missing = 0, .fn = rotate};
 
     return vdit_map_run(run, &map, y, x, cosine, sine);
 }
