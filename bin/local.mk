@@ -49,6 +49,7 @@ bin_PROGRAMS += %D%/vdit-golden
 bin_PROGRAMS += %D%/vdit-model
 %C%_vdit_model_SOURCES = \
 	%D%/model.h \
+	%D%/model_convert.c \
 	%D%/model_estimate.c \
 	%D%/model_init.c \
 	%D%/model_inspect.c \

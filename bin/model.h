@@ -21,7 +21,7 @@ typedef struct model_operands {
 /* A command. Returns: the exit status. */
 typedef int model_command(vdit_run *run, const model_settings *set, model_operands operands);
 
-model_command model_init, model_inspect, model_sites, model_estimate;
+model_command model_init, model_convert, model_inspect, model_sites, model_estimate;
 
 /* Returns: the one operand; fails with what was expected if there is another number of them. */
 const char *model_only(model_operands operands, const char *expected);

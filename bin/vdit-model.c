@@ -10,9 +10,10 @@
 static model_settings set;
 
 static const program_option options[] = {
-    {"output", 'o', "DIR", "init: the folder to make", program_read_text, &set.output},
-    {"size", 's', "SIZE", "init: a size of the family; else latents as FRAMESxHEIGHTxWIDTH",
-     program_read_text, &set.size},
+    {"output", 'o', "DIR", "init, convert: the folder to make", program_read_text, &set.output},
+    {"size", 's', "SIZE",
+     "init, convert: a size of the family; else latents as FRAMESxHEIGHTxWIDTH", program_read_text,
+     &set.size},
     {"video", 0, "FxHxW", "the latents of a video of so many frames and pixels", program_read_text,
      &set.video},
     {"text", 0, "N", "rows of the text (default: the family's)", program_read_size, &set.text},
@@ -20,7 +21,7 @@ static const program_option options[] = {
     {"seed", 0, "N", "init: of the weights (default: 0)", program_read_size, &set.seed},
     {"dtype", 'd', "TYPE", "f32, bf16 or f16: of the weights, or of a call", program_read_text,
      &set.dtype},
-    {"shard-size", 0, "BYTES", "init: begin another file beyond it (default: 4000000000)",
+    {"shard-size", 0, "BYTES", "init, convert: begin another file beyond it (default: 4000000000)",
      program_read_size, &set.shard_size},
     {"tensors", 0, NULL, "inspect: list the tensors", program_read_flag, &set.tensors},
     {"no-scan", 0, NULL, "inspect: do not look for NaN and infinities", program_read_flag,
@@ -34,8 +35,10 @@ static const program_option options[] = {
 
 static const program self = {
     "vdit-model",
-    "Makes, inspects and sizes checkpoints of video diffusion transformers.",
+    "Makes, converts, inspects and sizes checkpoints of video diffusion transformers.",
     "init FAMILY [--size SIZE] [KEY=VALUE]... -o DIR [OPTION]...\n"
+    "convert DIR -o DIR [OPTION]...\n"
+    "convert FILE FAMILY [--size SIZE] [KEY=VALUE]... -o DIR [OPTION]...\n"
     "inspect DIR [OPTION]...\n"
     "sites DIR|CONFIG [OPTION]...\n"
     "estimate DIR|CONFIG --size FxHxW [OPTION]...",
@@ -48,6 +51,7 @@ int main(int argc, char **argv)
         const char *name;
         model_command *act;
     } commands[] = {{"init", model_init},
+                    {"convert", model_convert},
                     {"inspect", model_inspect},
                     {"sites", model_sites},
                     {"estimate", model_estimate}};
@@ -63,11 +67,11 @@ int main(int argc, char **argv)
     if (run == NULL)
         program_fail("no memory");
     if (given < 1)
-        program_fail("expected init, inspect, sites or estimate; see --help");
+        program_fail("expected init, convert, inspect, sites or estimate; see --help");
     while (i < count && strcmp(commands[i].name, operands.list[0]) != 0)
         i++;
     if (i == count)
-        program_fail("'%s' is none of init, inspect, sites, estimate", operands.list[0]);
+        program_fail("'%s' is none of init, convert, inspect, sites, estimate", operands.list[0]);
     operands.list++;
     operands.count = (size_t)given - 1;
     vdit_run_set_threads(run, set.threads);

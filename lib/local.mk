@@ -246,6 +246,8 @@ libvdit_core_la_SOURCES = \
 	%D%/model/cogvideox_place.c \
 	%D%/model/config.c \
 	%D%/model/config.h \
+	%D%/model/convert.c \
+	%D%/model/convert.h \
 	%D%/model/family.c \
 	%D%/model/family.h \
 	%D%/model/forward.c \
@@ -283,6 +285,7 @@ libvdit_core_la_SOURCES = \
 	%D%/op/activation.h \
 	%D%/op/blend.c \
 	%D%/op/conv.c \
+	%D%/model/wan_original.c \
 	%D%/model/weights.c \
 	%D%/model/weights.h \
 	%D%/op/elementwise.c \

@@ -157,7 +157,9 @@ check_PROGRAMS += %D%/test_model_wan
 %C%_test_model_wan_SOURCES = %D%/test_model_wan.c $(DENOISER)
 %C%_test_model_wan_LDADD = $(TEST_LIBS) -lm
 
-check_PROGRAMS += %D%/test_model_make %D%/test_model_open
+check_PROGRAMS += %D%/test_model_convert %D%/test_model_make %D%/test_model_open
+%C%_test_model_convert_SOURCES = %D%/test_model_convert.c $(FILE_SUPPORT)
+%C%_test_model_convert_LDADD = $(TEST_LIBS)
 %C%_test_model_make_SOURCES = %D%/test_model_make.c $(FILE_SUPPORT)
 %C%_test_model_make_LDADD = $(TEST_LIBS)
 %C%_test_model_open_SOURCES = %D%/test_model_open.c $(FILE_SUPPORT)

@@ -4,6 +4,7 @@
 
 #include <vdit/model.h>
 #include "model/config.h"
+#include "model/convert.h"
 #include "model/net.h"
 
 /* A configuration under a name, for vdit-model init: "tiny", "1.3B". */
@@ -30,12 +31,17 @@ typedef struct vdit_network {
     vdit_extents (*smallest)(const void *config);
     /* The network. Returns: its output, of the shape that inputs says. */
     vdit_tensor (*forward)(vdit_net *net, const void *config);
+    /* How the original repository's checkpoint becomes this one; ends with from NULL. NULL: no layout is known. */
+    const vdit_convert_rule *original;
     /* Returns: 1 if the original keeps this weight in f32 when it is loaded in half precision. */
     int (*keeps_single)(const char *weight);
 } vdit_network;
 
 extern const vdit_network vdit_network_wan, vdit_network_mochi, vdit_network_hunyuan,
     vdit_network_cogvideox;
+
+/* The rules of their original layouts. */
+extern const vdit_convert_rule vdit_wan_original[];
 
 /* Returns: the i-th family (a family of inputs has that name in golden), or NULL past the last. */
 const vdit_network *vdit_network_at(size_t i);

@@ -1,8 +1,9 @@
-/* make.c - checkpoints of drawn weights: in memory, or as a folder. */
+/* make.c - checkpoints that are made: of drawn weights, in memory or as a folder, or of those of another layout. */
 #include <string.h>
 #include "file/folder.h"
 #include "file/internal.h"
 #include "model/checkpoint.h"
+#include "model/convert.h"
 #include "model/weights.h"
 
 /* Fails the run unless weights of that dtype can be. */
@@ -72,6 +73,72 @@ vdit_status vdit_model_make(vdit_run *run, const vdit_model *model, const char *
     for (size_t i = 0; i < count; i++)
         d.total += (double)vdit_tensor_count(&wanted[i].tensor);
     vdit_checkpoint_write(run, model, folder, wanted, count, shard_size, fill, &d);
+    vdit_run_release(run, mark);
+    return vdit_run_status(run);
+}
+
+/* What is copied while a checkpoint is written. */
+typedef struct copying {
+    vdit_run *run;
+    const vdit_named *tensors;
+    const vdit_convert_source *sources;
+    double done, total; /* elements */
+} copying;
+
+static vdit_status copy(void *state, size_t tensor, size_t first, size_t count, void *out)
+{
+    copying *c = state;
+
+    vdit_convert_read(&c->sources[tensor], c->tensors[tensor].tensor.dtype, first, count, out);
+    c->done += (double)count;
+    return vdit_run_progress(c->run, "weights", c->done, c->total);
+}
+
+/* Writes wanted[count] from an open file. In: dtype, NULL: each keeps its own. */
+static void convert(vdit_run *run, const vdit_model *model, const char *path, const vdit_file *file,
+                    const vdit_convert_rule *rules, const char *folder, const vdit_dtype *dtype,
+                    size_t shard_size)
+{
+    vdit_convert_source *sources;
+    copying c = {run, NULL, NULL, 0, 0};
+    vdit_named *wanted;
+    size_t count;
+
+    if (vdit_checkpoint_names(run, model, VDIT_F32, &wanted, &count) != VDIT_OK)
+        return;
+    sources = vdit_run_alloc(run, count, sizeof *sources);
+    if (sources == NULL ||
+        vdit_convert_match(run, path, file, rules, wanted, count, sources) != VDIT_OK)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        wanted[i].tensor.dtype = dtype != NULL ? *dtype : sources[i].from->dtype;
+        c.total += (double)vdit_tensor_count(&wanted[i].tensor);
+    }
+    c.tensors = wanted;
+    c.sources = sources;
+    vdit_checkpoint_write(run, model, folder, wanted, count, shard_size, copy, &c);
+}
+
+vdit_status vdit_model_convert(vdit_run *run, const vdit_model *model, const char *from,
+                               const char *folder, const vdit_dtype *dtype, size_t shard_size)
+{
+    size_t mark = vdit_run_mark(run);
+    vdit_file *file = NULL;
+
+    if (dtype != NULL && check_dtype(run, model, *dtype) != VDIT_OK)
+        return vdit_run_status(run);
+    if (from == NULL && model->weights == NULL)
+        return vdit_run_fail(run, VDIT_ERR_ARGUMENT, "%s: a configuration without weights",
+                             model->path);
+    if (from == NULL) {
+        convert(run, model, model->path, model->weights, NULL, folder, dtype, shard_size);
+    } else if (model->family->original == NULL) {
+        vdit_run_fail(run, VDIT_ERR_UNSUPPORTED, "%s: no other layout of %s is known", from,
+                      model->family->name);
+    } else if (vdit_file_open(run, &file, from) == VDIT_OK) {
+        convert(run, model, from, file, model->family->original, folder, dtype, shard_size);
+        vdit_file_close(file);
+    }
     vdit_run_release(run, mark);
     return vdit_run_status(run);
 }

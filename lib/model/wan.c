@@ -329,4 +329,5 @@ const vdit_network vdit_network_wan = {
     .smallest = smallest,
     .forward = forward,
     .keeps_single = keeps_single,
+    .original = vdit_wan_original,
 };

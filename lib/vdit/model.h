@@ -58,6 +58,17 @@ VDIT_API vdit_status vdit_model_draw(vdit_run *run, vdit_model *model, uint64_t 
 VDIT_API vdit_status vdit_model_make(vdit_run *run, const vdit_model *model, const char *folder,
                                      uint64_t seed, vdit_dtype dtype, size_t shard_size);
 
+/*
+ * Writes a checkpoint of the model's configuration into a new folder, one tensor after another, from the safetensors
+ * file or shard index of the original repository; from NULL: of the model's own weights. In: dtype, to which weights are
+ * rounded, NULL: they stay as they are; shard_size as above.
+ * Returns: VDIT_OK; or VDIT_ERR_FORMAT where a tensor is missing, unknown or does not fit, or another failure, with
+ * nothing left of the folder.
+ */
+VDIT_API vdit_status vdit_model_convert(vdit_run *run, const vdit_model *model, const char *from,
+                                        const char *folder, const vdit_dtype *dtype,
+                                        size_t shard_size);
+
 /* A weight that is not finite everywhere. */
 typedef struct vdit_weight_fault {
     const char *name;
