@@ -59,7 +59,10 @@ VDIT_API vdit_status vdit_conv(vdit_run *run, vdit_tensor *y, const vdit_tensor 
 VDIT_API vdit_status vdit_layer_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
                                      const vdit_tensor *w, const vdit_tensor *b, double eps);
 
-/* RMS norm over the last axis: y = x / sqrt(sum x^2 / D + eps) w. As vdit_layer_norm. */
+/*
+ * RMS norm over the last axis: y = x / sqrt(sum x^2 / D + eps) w. As vdit_layer_norm, but a zero has the sign
+ * of x w.
+ */
 VDIT_API vdit_status vdit_rms_norm(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
                                    const vdit_tensor *w, double eps);
 
@@ -97,14 +100,14 @@ VDIT_API vdit_status vdit_activate_gated(vdit_run *run, vdit_tensor *y, const vd
 
 /*
  * In the three that follow, operands beside the first may be broadcast: their axes are aligned from the last
- * one, and an extent is the output's or 1.
+ * one, and an extent is the output's or 1. A zero is -0 where IEEE gives -0 for the formula without rounding.
  */
 
 /* y = x + z. Out: y. In: x, the same shape; z. */
 VDIT_API vdit_status vdit_add(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
                               const vdit_tensor *z);
 
-/* Modulation: y = x (1 + scale) + shift. Out: y. In: x, the same shape; scale; shift or NULL (0). */
+/* Modulation: y = x (1 + scale) + shift. Out: y. In: x, the same shape; scale; shift or NULL (none). */
 VDIT_API vdit_status vdit_modulate(vdit_run *run, vdit_tensor *y, const vdit_tensor *x,
                                    const vdit_tensor *scale, const vdit_tensor *shift);
 
