@@ -153,7 +153,7 @@ static void hard_rows_are_right(void **state)
 
 /*
  * With x = +-1 the root of s + eps is 1, 2 or 3 for eps = 0, 3 or 8, so y = +-w / root + b is a rational, and a
- * tie in bf16 or f16 for w of few bits more. A half unit of f32 beside it must not be lost.
+ * tie in bf16 or f16 for w of few bits more. What is 2^-80 to 2^-102 of it decides, or is below the snap rule.
  */
 static void ties_go_to_even(void **state)
 {
@@ -173,12 +173,16 @@ static void ties_go_to_even(void **state)
                 s.with_b = which != 1;
                 norm_make(run, &s, &random, 2, shape, 64, dtype, OPERAND_NORMAL);
                 for (size_t i = 0; i < 64; i++) {
-                    double w = oracle_number(&random, bits, 0, 3), tiny = ldexp(1, -20);
+                    double tie = oracle_number(&random, bits, 0, 3), near = i % 3 ? 1 : 1 + 0x1p-20;
+                    double little = ldexp(i % 2 ? -1 : 1, -80 - (int)(i % 23));
 
-                    w = i % 3 == 0 ? w * (1 + tiny) : w;
                     operand_set(&s.x, i, i / 2 % 2 ? -1 : 1);
-                    operand_set(&s.w, i, root * w);
-                    operand_set(&s.b, i, i % 5 == 0 ? ldexp(1, -130) : i % 5 == 1 ? -w : 0);
+                    operand_set(&s.w, i, root * (i % 5 == 2 ? little : tie * near));
+                    operand_set(&s.b, i,
+                                i % 5 == 0   ? little
+                                : i % 5 == 1 ? -tie
+                                : i % 5 == 2 ? tie
+                                             : 0);
                 }
                 call_and_check(run, &s);
                 vdit_run_free(run);
