@@ -23,4 +23,12 @@ void golden_print_json(json_t *object);
 int golden_mutants(vdit_run *run, const char *plugin, char *const *recipes, size_t count,
                    size_t rows, int is_json);
 
+/* The commands on a recipe of networks, a file at path. manifest: what make writes; what verify compares with, or NULL.
+   list: where cases are added, or NULL to print them. Returns: the recipe's name. */
+const char *golden_networks_make(vdit_run *run, const char *path, const char *manifest,
+                                 const vdit_corpus_options *options);
+const char *golden_networks_verify(vdit_run *run, size_t *failures, const char *path,
+                                   const char *manifest, const vdit_corpus_options *options);
+void golden_networks_list(vdit_run *run, const char *path, json_t *list);
+
 #endif

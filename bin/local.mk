@@ -43,6 +43,7 @@ bin_PROGRAMS += %D%/vdit-golden
 %C%_vdit_golden_SOURCES = \
 	%D%/golden.h \
 	%D%/golden_mutants.c \
+	%D%/golden_networks.c \
 	%D%/vdit-golden.c
 %C%_vdit_golden_LDADD = $(PROGRAM_LIBS)
 

@@ -177,22 +177,40 @@ static void state_estimate(vdit_run *run, const vdit_recipe *recipe)
                 program_bytes_text(bytes, sizeof bytes, total.in_bytes + total.out_bytes));
 }
 
+/* Returns: the path of a recipe of networks, or NULL if the argument is none. */
+static const char *networks(vdit_run *run, const char *argument)
+{
+    const char *path = is_folder(argument) ? NULL : program_data(run, argument, "recipes", ".json");
+
+    return path != NULL && vdit_network_recipe_is(path) ? path : NULL;
+}
+
+static const char *make_corpus(vdit_run *run, const char *path, const vdit_corpus_options *o)
+{
+    vdit_recipe recipe;
+
+    golden_load_recipe(run, &recipe, path);
+    state_estimate(run, &recipe);
+    program_progress(run);
+    vdit_corpus_make(run, &recipe, set.output, o);
+    program_check(run);
+    program_progress_clear();
+    return recipe.name;
+}
+
 static int make(vdit_run *run, const char *argument)
 {
     tally t = {0};
     vdit_corpus_options o = corpus_options(&t);
-    vdit_recipe recipe;
+    const char *path, *name;
 
     if (set.output == NULL)
         program_fail("make needs -o DIR");
-    golden_load_recipe(run, &recipe, argument);
-    state_estimate(run, &recipe);
-    program_progress(run);
-    vdit_corpus_make(run, &recipe, set.output, &o);
-    program_check(run);
-    program_progress_clear();
+    path = networks(run, argument);
+    name = path != NULL ? golden_networks_make(run, path, set.output, &o)
+                        : make_corpus(run, argument, &o);
     if (set.json)
-        golden_print_json(json_pack("{s:s, s:s, s:I, s:I, s:o}", "recipe", recipe.name, "folder",
+        golden_print_json(json_pack("{s:s, s:s, s:I, s:I, s:o}", "recipe", name, "folder",
                                     set.output, "made", (json_int_t)t.made, "kept",
                                     (json_int_t)t.kept, "events", t.events));
     else
@@ -221,21 +239,31 @@ static const char *load_verify(vdit_run *run, vdit_recipe *recipe, vdit_manifest
     return folder;
 }
 
+static const char *verify_corpus(vdit_run *run, size_t *failures, const char *argument,
+                                 const vdit_corpus_options *o)
+{
+    vdit_manifest manifest;
+    vdit_recipe recipe;
+    const char *folder = load_verify(run, &recipe, &manifest, argument);
+
+    program_progress(run);
+    vdit_corpus_verify(run, failures, folder ? NULL : &recipe, &manifest, folder, o);
+    program_check(run);
+    program_progress_clear();
+    return manifest.recipe;
+}
+
 static int verify(vdit_run *run, const char *argument)
 {
     tally t = {0};
     vdit_corpus_options o = corpus_options(&t);
-    vdit_manifest manifest;
-    vdit_recipe recipe;
-    const char *folder = load_verify(run, &recipe, &manifest, argument);
+    const char *path = networks(run, argument), *name;
     size_t failures;
 
-    program_progress(run);
-    vdit_corpus_verify(run, &failures, folder ? NULL : &recipe, &manifest, folder, &o);
-    program_check(run);
-    program_progress_clear();
+    name = path != NULL ? golden_networks_verify(run, &failures, path, set.manifest, &o)
+                        : verify_corpus(run, &failures, argument, &o);
     if (set.json)
-        golden_print_json(json_pack("{s:s, s:I, s:I, s:o}", "recipe", manifest.recipe, "hold",
+        golden_print_json(json_pack("{s:s, s:I, s:I, s:o}", "recipe", name, "hold",
                                     (json_int_t)t.hold, "failures", (json_int_t)failures, "events",
                                     t.events));
     else
@@ -280,9 +308,16 @@ static int list(vdit_run *run, const char *argument)
     vdit_case_cost total;
     vdit_recipe recipe;
     json_t *cases = set.json ? json_array() : NULL;
+    const char *path = networks(run, argument);
     char bytes[32];
     size_t count;
 
+    if (path != NULL) {
+        golden_networks_list(run, path, cases);
+        if (cases != NULL)
+            golden_print_json(json_pack("{s:o}", "cases", cases));
+        return 0;
+    }
     golden_load_recipe(run, &recipe, argument);
     if (!set.json)
         printf("%-44s %-24s %-12s %6s %10s %10s\n", "CASE", "SHAPE", "CONTRACT", "ROWS", "MFLOP",

@@ -10,6 +10,9 @@ CAPTURED = \
 	%D%/captured/wan-self.safetensors
 EXTRA_DIST += %D%/captured/make_captured.py $(CAPTURED)
 
+# What tests/parity.sh compares networks with.
+EXTRA_DIST += %D%/parity
+
 recipesdir = $(pkgdatadir)/recipes
 dist_recipes_DATA = \
 	%D%/recipes/attention.json \
@@ -17,6 +20,7 @@ dist_recipes_DATA = \
 	%D%/recipes/edits.json \
 	%D%/recipes/meters.json \
 	%D%/recipes/mutants.json \
+	%D%/recipes/networks.json \
 	%D%/recipes/offset.json \
 	%D%/recipes/quick.json \
 	%D%/recipes/video.json
@@ -27,6 +31,7 @@ dist_manifests_DATA = \
 	%D%/manifests/edits.json \
 	%D%/manifests/meters.json \
 	%D%/manifests/mutants.json \
+	%D%/manifests/networks.json \
 	%D%/manifests/offset.json \
 	%D%/manifests/quick.json \
 	%D%/manifests/video.json

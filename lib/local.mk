@@ -226,6 +226,8 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/manifest.h \
 	%D%/golden/manifest_write.c \
 	%D%/golden/needle.c \
+	%D%/golden/network.c \
+	%D%/golden/network_manifest.c \
 	%D%/golden/observed.c \
 	%D%/golden/observed.h \
 	%D%/golden/plain_rows.c \

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The same bits on other processors, another compiler and another C library.
 #
-#   aarch64, riscv64, big-endian s390x   gcc; unit tests that read and write bytes, and `cross`, under qemu-user
+#   aarch64, riscv64, big-endian s390x   gcc; unit tests that read and write bytes, `cross` and `networks`, under qemu-user
 #   aarch64                              clang; `cross`
 #   x86-64 with musl                     gcc, static; `cross`
 #
@@ -100,12 +100,13 @@ build_for() {
     build "$root/usr/lib/$triplet" --host="$triplet" "$@"
 }
 
-# verify NAME [EMULATOR...] - the recipe `cross` as the target's vdit-golden computes it.
+# verify NAME [EMULATOR...] - the recipes `cross` and `networks` as the target's vdit-golden computes it.
 verify() {
     name=$1
     shift
     (
-        cd "$top/build" && VDIT_DATA=$srcdir/data "$@" bin/vdit-golden verify cross
+        cd "$top/build" && VDIT_DATA=$srcdir/data "$@" bin/vdit-golden verify cross &&
+            VDIT_DATA=$srcdir/data "$@" bin/vdit-golden verify networks
     ) >"$top/verify.log" 2>&1 || {
         cat "$top/verify.log"
         return 1

@@ -57,6 +57,22 @@ run 0 verify edits --case mask-head-video-bf16-212 --case mix-align-video-f32-10
 ok 'the manifest of edits holds, of three cases' $?
 run 0 verify meters --case sink-video-bf16-212 --case cross-normal-f32-96x20 && says '2 cases hold'
 ok 'the manifest of meters holds, of two cases' $?
+run 0 verify networks
+ok 'the manifest of networks holds' $?
+run 0 make networks -o networks.json && cmp -s networks.json "$srcdir/data/manifests/networks.json"
+ok 'a manifest of networks is made again, byte for byte' $?
+sed '/"blocks.0.attn1.norm_q"/s/"sha256": "./"sha256": "z/' networks.json >changed.json
+run 1 verify networks --manifest changed.json &&
+    says 'FAIL  wan-f32: the first activation that differs is blocks.0.attn1.norm_q'
+ok 'the first activation that differs is told' $?
+sed 's/"name": "mochi-f16"/"name": "mochi-f17"/' networks.json >changed.json
+run 1 verify networks --manifest changed.json && says 'FAIL  mochi-f16' && says 'EXTRA mochi-f17'
+ok 'cases that one of recipe and manifest lacks are told' $?
+run 0 list networks && says 'wan-wide-f32'
+ok 'the cases of networks are listed' $?
+sed 's/"width": 10/"width": 0/' "$srcdir/data/recipes/networks.json" >bad.json
+run 2 list ./bad.json && says 'bad.json: case 1: "width": expected a whole number' && [ "$(wc -l <log)" = 1 ]
+ok 'a bad recipe of networks is refused with one line' $?
 cmp -s "$srcdir/data/quick/manifest.json" "$srcdir/data/manifests/quick.json"
 ok 'both manifests of quick are the same' $?
 for recipe in attention cross edits meters mutants offset quick video; do

@@ -418,6 +418,12 @@ noinst_PROGRAMS += %D%/tensors
 %C%_tensors_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bin
 %C%_tensors_LDADD = $(PROGRAM_LIBS)
 
+# What tests/parity.sh runs: networks against the fixtures of data/parity.
+noinst_PROGRAMS += %D%/parity
+%C%_parity_SOURCES = %D%/parity.c
+%C%_parity_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bin
+%C%_parity_LDADD = $(PROGRAM_LIBS) $(JANSSON_LIBS)
+
 dist_check_SCRIPTS += \
 	%D%/adapters.tap \
 	%D%/attend.sh \
@@ -433,6 +439,7 @@ dist_check_SCRIPTS += \
 	%D%/manlint.sh \
 	%D%/mutants.sh \
 	%D%/options.sh \
+	%D%/parity.sh \
 	%D%/plan.sh \
 	%D%/plugin.sh \
 	%D%/relations.sh \

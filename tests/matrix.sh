@@ -77,6 +77,7 @@ for cc in gcc clang; do
             verify $name quick $threads
         done
         verify $name attention 2
+        verify $name networks 2
     done
 done
 for threads in 1 7; do

@@ -19,6 +19,7 @@
 #include <vdit/backend.h>
 #include <vdit/edit.h>
 #include <vdit/file.h>
+#include <vdit/model.h>
 
 typedef enum vdit_operator {
     VDIT_OP_ATTENTION, /* q, k, v [, mask, key_length, rows, those of a plan] -> o, lse, o.sigma [, reports,
@@ -294,5 +295,57 @@ VDIT_API vdit_status vdit_corpus_make(vdit_run *run, const vdit_recipe *recipe,
 VDIT_API vdit_status vdit_corpus_verify(vdit_run *run, size_t *failures, const vdit_recipe *recipe,
                                         const vdit_manifest *manifest, const char *directory,
                                         const vdit_corpus_options *options);
+
+/*
+ * Goldens of whole networks. Weights and inputs are drawn, so that a case is a few words and its golden is the sum of
+ * every activation, in the order of execution. The files are those of vdit-recipe(5), "networks".
+ */
+typedef struct vdit_network_case {
+    const char *name;
+    const char *family, *size; /* as vdit_model_preset has them */
+    const char **settings;     /* "KEY=VALUE" */
+    size_t setting_count;
+    uint64_t seed;      /* of weights and inputs */
+    vdit_dtype weights; /* in which they are drawn */
+    vdit_dtype dtype;   /* the policy of the call */
+    vdit_extents extents;
+    double *timestep; /* [extents.batch] */
+    double *guidance; /* [extents.batch], or NULL */
+    size_t *valid;    /* rows of text that are valid, [extents.batch]; NULL: all */
+} vdit_network_case;
+
+typedef struct vdit_network_recipe {
+    const char *name, *about;
+    size_t case_count;
+    vdit_network_case *cases;
+} vdit_network_recipe;
+
+/* Returns: 1 if the file at path says that it is a recipe of networks; 0 if not, or if it cannot be read. */
+VDIT_API int vdit_network_recipe_is(const char *path);
+
+/* Out: recipe, in the run's memory. Returns: VDIT_OK, VDIT_ERR_IO, VDIT_ERR_FORMAT. */
+VDIT_API vdit_status vdit_network_recipe_load(vdit_run *run, vdit_network_recipe *recipe,
+                                              const char *path);
+
+/*
+ * Runs a case by the reference. In: trace, told of the inputs ("in/latents") and then of every activation.
+ * Returns: VDIT_OK or the failure.
+ */
+VDIT_API vdit_status vdit_network_case_run(vdit_run *run, const vdit_network_case *c,
+                                           vdit_trace_fn *trace, void *state);
+
+/* Runs every case and writes the sums to a manifest at path, atomically. */
+VDIT_API vdit_status vdit_network_recipe_make(vdit_run *run, const vdit_network_recipe *recipe,
+                                              const char *path, const vdit_corpus_options *options);
+
+/*
+ * Runs every case again and compares sums; the first activation that differs is told.
+ * Out: failures, the number of cases that do not hold. In: manifest, its path. Returns: VDIT_OK if the comparison could
+ * be made.
+ */
+VDIT_API vdit_status vdit_network_recipe_verify(vdit_run *run, size_t *failures,
+                                                const vdit_network_recipe *recipe,
+                                                const char *manifest,
+                                                const vdit_corpus_options *options);
 
 #endif
