@@ -66,6 +66,10 @@ void denoiser_open(denoiser *d, const char *family, const char *const *settings,
     draw(d->run, &d->timestep, &inputs.timestep, 1, 1);
     draw(d->run, &d->text, &inputs.text, 2, 0);
     draw(d->run, &d->output, &inputs.output, 3, 0);
+    if (inputs.pooled.rank > 0)
+        draw(d->run, &d->pooled, &inputs.pooled, 4, 0);
+    if (inputs.guidance.rank > 0)
+        draw(d->run, &d->guidance, &inputs.guidance, 5, 1);
     if (inputs.text_mask.rank > 0) {
         vdit_tensor_new(d->run, &d->mask, inputs.text_mask.dtype, inputs.text_mask.rank,
                         inputs.text_mask.shape);
@@ -76,6 +80,8 @@ void denoiser_open(denoiser *d, const char *family, const char *const *settings,
     d->call.latents = &d->latents;
     d->call.timestep = &d->timestep;
     d->call.text = &d->text;
+    d->call.pooled = d->pooled.rank > 0 ? &d->pooled : NULL;
+    d->call.guidance = d->guidance.rank > 0 ? &d->guidance : NULL;
     d->call.output = &d->output;
 }
 
@@ -188,6 +194,10 @@ void denoiser_take(denoiser *d, size_t i, const denoiser *from, size_t j)
     take(&d->text, i, &from->text, j);
     if (d->mask.rank > 0)
         take(&d->mask, i, &from->mask, j);
+    if (d->pooled.rank > 0)
+        take(&d->pooled, i, &from->pooled, j);
+    if (d->guidance.rank > 0)
+        take(&d->guidance, i, &from->guidance, j);
 }
 
 void denoiser_refused(const char *family, const char *setting, const char *message)

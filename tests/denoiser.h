@@ -5,7 +5,7 @@
 #include <vdit/file.h>
 #include <vdit/model.h>
 
-enum { DENOISER_TRACE = 200 };
+enum { DENOISER_TRACE = 400 };
 
 typedef struct denoiser {
     vdit_run *run;
@@ -13,6 +13,7 @@ typedef struct denoiser {
     vdit_extents extents;
     vdit_forward call; /* points to the tensors below; there is no mask until a test sets one */
     vdit_tensor latents, timestep, text, mask, output;
+    vdit_tensor pooled, guidance;     /* of rank 0 where the family takes none */
     vdit_run *kept;                   /* holds the trace */
     vdit_named trace[DENOISER_TRACE]; /* of the last run, in the order of execution */
     size_t trace_count;

@@ -149,6 +149,12 @@ check_PROGRAMS += %D%/test_model_config
 
 DENOISER = %D%/denoiser.c %D%/denoiser.h
 
+check_PROGRAMS += %D%/test_model_cogvideox %D%/test_model_hunyuan
+%C%_test_model_cogvideox_SOURCES = %D%/test_model_cogvideox.c $(DENOISER)
+%C%_test_model_cogvideox_LDADD = $(TEST_LIBS) -lm
+%C%_test_model_hunyuan_SOURCES = %D%/test_model_hunyuan.c $(DENOISER)
+%C%_test_model_hunyuan_LDADD = $(TEST_LIBS) -lm
+
 check_PROGRAMS += %D%/test_model_mochi
 %C%_test_model_mochi_SOURCES = %D%/test_model_mochi.c $(DENOISER)
 %C%_test_model_mochi_LDADD = $(TEST_LIBS) -lm
