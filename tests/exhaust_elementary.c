@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "closeness.h"
 #include "exact/elementary.h"
-#include "exact/mp.h"
 
 #define CLOSEST (-60)
 
@@ -19,28 +19,10 @@ typedef struct function {
     float least, most; /* arguments whose result is neither trivial nor special */
 } function;
 
-static const struct {
-    vdit_dtype dtype;
-    int precision, lowest;
-} formats[] = {{VDIT_F32, 24, -149}, {VDIT_BF16, 8, -133}, {VDIT_F16, 11, -24}};
-
-/* Returns: log2 of the distance of x to the nearest halfway case of a format, relative to x; 0 if far. */
-static int64_t distance(const vdit_mp *x, int precision, int lowest)
-{
-    int64_t unit = x->exponent - precision > lowest ? x->exponent - precision : lowest;
-    vdit_mp half = *x, whole, rest;
-
-    vdit_mp_snap(&half, unit - 1);
-    whole = half;
-    vdit_mp_snap(&whole, unit);
-    if (vdit_mp_compare(&half, &whole) == 0)
-        return 0;
-    vdit_mp_sub(&rest, x, &half);
-    return rest.sign == 0 ? INT64_MIN : rest.exponent - x->exponent;
-}
+static const vdit_dtype formats[] = {VDIT_F32, VDIT_BF16, VDIT_F16};
 
 /* Returns: the closest of all formats, for an argument where the estimate cannot tell; else 0. */
-static int64_t closeness(const function *f, float x)
+static int64_t closest_of(const function *f, float x)
 {
     double value = f->estimate(x), error = fabs(value) * (VDIT_ESTIMATE_ERROR + 4 * 0x1p-53);
     int64_t closest = 0;
@@ -48,12 +30,11 @@ static int64_t closeness(const function *f, float x)
 
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         int64_t found;
-        if (vdit_round_f64(formats[i].dtype, value - error) ==
-            vdit_round_f64(formats[i].dtype, value + error))
+        if (vdit_round_f64(formats[i], value - error) == vdit_round_f64(formats[i], value + error))
             continue;
         vdit_mp_from_f64(&precise, x);
         f->precise(&precise, &precise);
-        found = distance(&precise, formats[i].precision, formats[i].lowest);
+        found = closeness(&precise, formats[i]);
         closest = found < closest ? found : closest;
     }
     return closest;
@@ -72,7 +53,7 @@ static int try_all(const function *f)
         memcpy(&x, &bits, sizeof x);
         if (!(x >= f->least && x <= f->most) || (f->least < 0 ? fabsf(x) < 0x1p-26f : x == 1))
             continue;
-        found = closeness(f, x);
+        found = closest_of(f, x);
         open += found < 0;
         if (found < closest) {
             closest = found;

@@ -466,7 +466,8 @@ check-mutants: all $(check_LTLIBRARIES)
 check-fuzz:
 	$(RUN_SCRIPT)/%D%/fuzz.sh
 
-check-elementary: %D%/exhaust_elementary
+check-elementary: %D%/exhaust_activation %D%/exhaust_elementary
+	%D%/exhaust_activation
 	%D%/exhaust_elementary
 check-valgrind: $(check_PROGRAMS)
 	$(MAKE) check TESTS='$(VALGRIND_TESTS)' LOG_COMPILER='$(LIBTOOL) --mode=execute \
@@ -500,8 +501,11 @@ VALGRIND_TESTS = \
 	%D%/test_op_linear
 
 BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_linear %D%/bench_meter %D%/bench_peak
-EXTRA_PROGRAMS += $(BENCHES) %D%/exhaust_elementary
-%C%_exhaust_elementary_SOURCES = %D%/exhaust_elementary.c
+EXTRA_PROGRAMS += $(BENCHES) %D%/exhaust_activation %D%/exhaust_elementary
+CLOSENESS = %D%/closeness.c %D%/closeness.h
+%C%_exhaust_activation_SOURCES = %D%/exhaust_activation.c $(CLOSENESS)
+%C%_exhaust_activation_LDADD = libvdit-core.la
+%C%_exhaust_elementary_SOURCES = %D%/exhaust_elementary.c $(CLOSENESS)
 %C%_exhaust_elementary_LDADD = libvdit-core.la
 BENCH_SOURCES = %D%/bench.c %D%/bench.h
 %C%_bench_attention_SOURCES = %D%/bench_attention.c $(BENCH_SOURCES)
@@ -514,7 +518,7 @@ BENCH_SOURCES = %D%/bench.c %D%/bench.h
 %C%_bench_meter_LDADD = libvdit.la
 %C%_bench_peak_SOURCES = %D%/bench_peak.c $(BENCH_SOURCES)
 %C%_bench_peak_LDADD = libvdit.la
-CLEANFILES += $(BENCHES) %D%/exhaust_elementary
+CLEANFILES += $(BENCHES) %D%/exhaust_activation %D%/exhaust_elementary
 benches: $(BENCHES)
 bench: all benches
 	$(RUN_SCRIPT)/%D%/bench.sh

@@ -21,24 +21,53 @@ static int reduce(vdit_pair *r, vdit_pair a)
     return (int)(k - 4 * floor(k / 4));
 }
 
+/* Returns: sum of coefficient[i] z^(count - 1 - i), Horner's scheme. */
+static double polynomial(const double *coefficient, int count, double z)
+{
+    double sum = coefficient[0];
+
+    for (int i = 1; i < count; i++)
+        sum = sum * z + coefficient[i];
+    return sum;
+}
+
 /* Returns: sin r to 2^-50 of it, |r| < 0.7855: the Taylor polynomial of degree 19, and low cos high. */
 static double sine(vdit_pair r)
 {
-    double z = r.high * r.high, sum = 1.0 / 342;
+    static const double coefficient[] = {
+        1.0 / 121645100408832000,
+        -1.0 / 355687428096000,
+        1.0 / 1307674368000,
+        -1.0 / 6227020800,
+        1.0 / 39916800,
+        -1.0 / 362880,
+        1.0 / 5040,
+        -1.0 / 120,
+        1.0 / 6,
+    };
+    double z = r.high * r.high;
 
-    for (int n = 16; n >= 2; n -= 2)
-        sum = (1 - z * sum) / (n * (n + 1));
-    return r.high - (r.high * (z * sum) - r.low * (1 - z / 2));
+    return r.high - (r.high * (z * polynomial(coefficient, 9, z)) - r.low * (1 - z / 2));
 }
 
 /* Returns: cos r to 2^-50 of it: degree 20. */
 static double cosine(vdit_pair r)
 {
-    double z = r.high * r.high, sum = 1.0 / 380;
+    static const double coefficient[] = {
+        -1.0 / 2432902008176640000,
+        1.0 / 6402373705728000,
+        -1.0 / 20922789888000,
+        1.0 / 87178291200,
+        -1.0 / 479001600,
+        1.0 / 3628800,
+        -1.0 / 40320,
+        1.0 / 720,
+        -1.0 / 24,
+        0.5,
+    };
+    double z = r.high * r.high;
 
-    for (int n = 18; n >= 2; n -= 2)
-        sum = (1 - z * sum) / (n * (n - 1));
-    return 1 - (z * sum + r.high * r.low);
+    return 1 - (z * polynomial(coefficient, 10, z) + r.high * r.low);
 }
 
 int vdit_angle_settle(double *rounded, vdit_dtype dtype, vdit_circular c, vdit_pair a, double error)
