@@ -193,6 +193,7 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/evidence.h \
 	%D%/golden/explain.c \
 	%D%/golden/explain.h \
+	%D%/golden/explain_edits.c \
 	%D%/golden/explain_faults.c \
 	%D%/golden/explain_keys.c \
 	%D%/golden/explain_lse.c \

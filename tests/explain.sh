@@ -21,7 +21,13 @@ normal=attention-normal-f16-32x129
 lengths=lengths-needle-bf16-256x600
 while IFS='|' read -r mutant case text; do
     recipe=quick
-    case $case in n) case=$needle ;; r) case=$normal ;; l) case=$lengths recipe=attention ;; esac
+    case $case in
+    n) case=$needle ;;
+    r) case=$normal ;;
+    l) case=$lengths recipe=attention ;;
+    e:*) case=${case#e:} recipe=edits ;; # a bf16 case of edits, by the beginning of its name
+    esac
+    [ $recipe = quick ] || [ $recipe = attention ] || case="$case-bf16-*"
     covered=$((covered + 1))
     "$check" --explain --threads 1 --plugin "$mutants:$mutant" --case "$case" $recipe >out 2>&1
     if grep -q "consistent with: .*$text" out; then
@@ -107,6 +113,33 @@ lse-base-2|r|LSE in base 2
 lse-no-maximum|r|LSE without the maximum
 lse-maximum|r|the maximum in place
 lse-shifted|r|LSE shifted
+temperature-none|e:temperature-low-video|the temperature ignored
+temperature-inverse|e:temperature-low-video|the inverse of the temperature
+temperature-late|e:temperature-high-video|the temperature after the softmax
+quantile-row|e:mask-head-video|the quantile by row
+quantile-row|e:mask-row-video|the quantile by head
+quantile-global|e:mask-head-video|the quantile over all heads
+fraction-kept|e:mask-head-video|the fraction kept
+renormalised|e:mask-row-video|renormalised
+renormalised|e:mask-diagonal-video|what is lost dropped
+moments|e:drop-vt-video|dropped after the softmax in place of before
+blocks-transposed|e:drop-vt-video|block vt in place of tv
+windows-wider|e:spatial-video|windows one wider
+transfer-half|e:transfer-qk-video|q of the wrong branch
+transfer-half|e:transfer-kv-video|k of the wrong branch
+transfer-values|e:transfer-qk-video|v of the wrong branch
+transfer-none|e:transfer-v-video|nothing taken from the source
+mix-inverse|e:cross-refine-normal|mixed the other way round
+identity-uniform|e:blend-video|I and U exchanged
+uniform-padded|e:uniform-valid-normal|U over padded keys too
+replaced|e:blend-half-video|the map replaced wholly
+gate-none|e:gate-video|the head gate ignored
+keys-kept|e:first-text-video|a text token more
+keys-kept|e:keys-video|keys attended that the plan leaves out
+weights-none|e:reweight-video|weights of keys ignored
+text-rows|e:queries-video-video|rows of the other kind edited too
+joint-edit|e:queries-video-video|text taken for video
+edit-next-head|e:gate-head-video|each head has the edit of the next
 END
 echo "$named of $covered causes named"
 [ $((10 * named)) -ge $((8 * covered)) ] || status=1

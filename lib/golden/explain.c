@@ -136,20 +136,24 @@ static void hypothesis_element(vdit_explain *e)
 static const struct {
     const char *name;
     vdit_hypothesis_fn *offer;
-} hypotheses[] = {{"zeros", hypothesis_zeros},
-                  {"scale, mean", vdit_explain_scale},
-                  {"key_length", vdit_explain_length},
-                  {"mask", vdit_explain_mask},
-                  {"rows, heads, batches", vdit_explain_places},
-                  {"channels", vdit_explain_channels},
-                  {"order", vdit_explain_order},
-                  {"a tile's keys or values", vdit_explain_tiles},
-                  {"rescale, maximum, merge, subnormals", vdit_explain_softmax},
-                  {"gain", hypothesis_gain},
-                  {"keys, denominator", vdit_explain_keys},
-                  {"rounding, accumulators", vdit_explain_rounding},
-                  {"element", hypothesis_element},
-                  {"NaN", hypothesis_nan}};
+} hypotheses[] = {
+    {"zeros", hypothesis_zeros},
+    {"temperature, quantile, lost mass, masked entries, transfer, mix, replacement, gate, keys, "
+     "tokens, heads, plan",
+     vdit_explain_edits},
+    {"scale, mean", vdit_explain_scale},
+    {"key_length", vdit_explain_length},
+    {"mask", vdit_explain_mask},
+    {"rows, heads, batches", vdit_explain_places},
+    {"channels", vdit_explain_channels},
+    {"order", vdit_explain_order},
+    {"a tile's keys or values", vdit_explain_tiles},
+    {"rescale, maximum, merge, subnormals", vdit_explain_softmax},
+    {"gain", hypothesis_gain},
+    {"keys, denominator", vdit_explain_keys},
+    {"rounding, accumulators", vdit_explain_rounding},
+    {"element", hypothesis_element},
+    {"NaN", hypothesis_nan}};
 
 const char *vdit_hypothesis_at(size_t i)
 {

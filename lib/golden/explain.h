@@ -140,8 +140,8 @@ void vdit_explain_lse(vdit_explain *e, const vdit_tensor *lse);
 
 /* The hypotheses: each offers what it finds. */
 typedef void vdit_hypothesis_fn(vdit_explain *e);
-vdit_hypothesis_fn vdit_explain_scale, vdit_explain_length, vdit_explain_mask, vdit_explain_places,
-    vdit_explain_channels, vdit_explain_order, vdit_explain_tiles, vdit_explain_softmax,
-    vdit_explain_keys, vdit_explain_rounding;
+vdit_hypothesis_fn vdit_explain_edits, vdit_explain_scale, vdit_explain_length, vdit_explain_mask,
+    vdit_explain_places, vdit_explain_channels, vdit_explain_order, vdit_explain_tiles,
+    vdit_explain_softmax, vdit_explain_keys, vdit_explain_rounding;
 
 #endif

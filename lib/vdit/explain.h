@@ -2,8 +2,8 @@
  * vdit/explain.h - not only that a kernel is wrong, but how: which fault reproduces what it gave.
  *
  * The worst rows of a case are computed again in binary64 under one fault after the other: another scale,
- * keys missing, values of another tile, a mask ignored. The fault under which least of the residual is
- * left is named. Source and measurements: doc/conformance.md.
+ * keys missing, values of another tile, a mask ignored; for a case with a plan, an edit that is done wrong. The fault
+ * under which least of the residual is left is named. Source and measurements: doc/conformance.md.
  */
 #ifndef VDIT_EXPLAIN_H
 #define VDIT_EXPLAIN_H
