@@ -263,6 +263,7 @@ libvdit_core_la_SOURCES = \
 	%D%/model/mochi.c \
 	%D%/model/mochi.h \
 	%D%/model/mochi_block.c \
+	%D%/model/mochi_original.c \
 	%D%/model/mochi_text.c \
 	%D%/model/model.c \
 	%D%/model/module.c \

@@ -147,6 +147,10 @@ check_PROGRAMS += %D%/test_model_config
 %C%_test_model_config_SOURCES = %D%/test_model_config.c
 %C%_test_model_config_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_convert_mochi
+%C%_test_convert_mochi_SOURCES = %D%/test_convert_mochi.c $(FILE_SUPPORT)
+%C%_test_convert_mochi_LDADD = $(TEST_LIBS)
+
 DENOISER = %D%/denoiser.c %D%/denoiser.h
 
 check_PROGRAMS += %D%/test_model_cogvideox %D%/test_model_hunyuan

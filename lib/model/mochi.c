@@ -202,4 +202,5 @@ const vdit_network vdit_network_mochi = {
     .smallest = smallest,
     .forward = forward,
     .keeps_single = keeps_single,
+    .original = vdit_mochi_original,
 };
