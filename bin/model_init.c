@@ -33,8 +33,6 @@ int model_init(vdit_run *run, const model_settings *set, model_operands operands
     vdit_model_survey_of(run, model, &smallest, VDIT_F32, &survey);
     program_check(run);
     count = elements(&survey);
-    program_say("%.0f parameters in %zu tensors, %s", count, survey.weight_count,
-                program_bytes_text(bytes, sizeof bytes, count * (double)vdit_dtype_size(dtype)));
     program_progress(run);
     vdit_model_make(run, model, set->output, set->seed, dtype, set->shard_size);
     program_check(run);
@@ -45,8 +43,9 @@ int model_init(vdit_run *run, const model_settings *set, model_operands operands
                                    "tensors", (json_int_t)survey.weight_count, "dtype",
                                    vdit_dtype_name(dtype), "seed", (json_int_t)set->seed));
     else
-        printf("%s: %s, %.0f parameters in %zu tensors, %s\n", set->output,
-               vdit_model_family(model), count, survey.weight_count, vdit_dtype_name(dtype));
+        printf("%s: %s, %.0f parameters in %zu tensors, %s, %s\n", set->output,
+               vdit_model_family(model), count, survey.weight_count, vdit_dtype_name(dtype),
+               program_bytes_text(bytes, sizeof bytes, count * (double)vdit_dtype_size(dtype)));
     vdit_model_close(model);
     return 0;
 }

@@ -175,6 +175,10 @@ check_PROGRAMS += %D%/test_model_convert %D%/test_model_make %D%/test_model_open
 %C%_test_model_open_SOURCES = %D%/test_model_open.c $(FILE_SUPPORT)
 %C%_test_model_open_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_model_survey
+%C%_test_model_survey_SOURCES = %D%/test_model_survey.c
+%C%_test_model_survey_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_plan %D%/test_plan_errors %D%/test_plan_text
 %C%_test_plan_errors_SOURCES = %D%/test_plan_errors.c
 %C%_test_plan_errors_LDADD = $(TEST_LIBS)
@@ -447,6 +451,7 @@ dist_check_SCRIPTS += \
 	%D%/headers.sh \
 	%D%/house.sh \
 	%D%/manlint.sh \
+	%D%/model.sh \
 	%D%/mutants.sh \
 	%D%/options.sh \
 	%D%/parity.sh \
