@@ -292,9 +292,11 @@ static void what_does_not_fit_is_refused(void **state)
     (void)state;
     denoiser_open(&d, "mochi", NULL, (vdit_extents){2, 1, 2, 2, 3});
     denoiser_extents_refused(&d, (vdit_extents){1, 1, 3, 2, 1},
-                             "mochi: height 3, expected a multiple of the patch's 2");
+                             "mochi: height 3, expected a positive multiple of the patch's 2");
+    denoiser_extents_refused(&d, (vdit_extents){1, 1, 0, 2, 1},
+                             "mochi: height 0, expected a positive multiple of the patch's 2");
     denoiser_extents_refused(&d, (vdit_extents){1, 1, 4, 7, 1},
-                             "mochi: width 7, expected a multiple of the patch's 2");
+                             "mochi: width 7, expected a positive multiple of the patch's 2");
     denoiser_extents_refused(&d, (vdit_extents){SIZE_MAX / 2, 1, 64, 64, 1},
                              "forward: an input or output is too large to be addressed");
     d.call.timestep = NULL;

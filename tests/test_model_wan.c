@@ -223,9 +223,11 @@ static void extents_that_do_not_fit_are_refused(void **state)
     (void)state;
     denoiser_open(&d, "wan", NULL, (vdit_extents){1, 1, 2, 2, 1});
     denoiser_extents_refused(&d, (vdit_extents){1, 1, 3, 2, 1},
-                             "wan: height 3, expected a multiple of the patch's 2");
+                             "wan: height 3, expected a positive multiple of the patch's 2");
+    denoiser_extents_refused(&d, (vdit_extents){1, 1, 0, 2, 1},
+                             "wan: height 0, expected a positive multiple of the patch's 2");
     denoiser_extents_refused(&d, (vdit_extents){1, 1, 4, 7, 1},
-                             "wan: width 7, expected a multiple of the patch's 2");
+                             "wan: width 7, expected a positive multiple of the patch's 2");
     denoiser_extents_refused(&d, (vdit_extents){1, 33, 4, 4, 1},
                              "wan: frames 33, expected at most 32 (rope_max_seq_len)");
     denoiser_extents_refused(&d, (vdit_extents){1, 1, 66, 4, 1},

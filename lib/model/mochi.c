@@ -34,6 +34,7 @@ static vdit_tensor embed_patches(vdit_net *net, const vdit_mochi_run *w)
     static const int frames_second[] = {0, 2, 1, 3, 4};
     const size_t patch[] = {w->config->patch, w->config->patch};
     const vdit_tensor *latents = net->call->latents;
+    const size_t tokens[] = {latents->shape[0], w->count[0] * w->count[1] * w->count[2], w->width};
     vdit_tensor from = vdit_tensor_permute(latents, frames_second), x, frame;
 
     x = vdit_net_new(net, net->policy, 5, from.shape);
@@ -42,8 +43,7 @@ static vdit_tensor embed_patches(vdit_net *net, const vdit_mochi_run *w)
     x = vdit_net_patches(net, "patch_embed.proj", x, w->width, patch, 2, 1);
     frame = vdit_net_merge(&x, 1);
     vdit_net_record_as(net, "patch_embed", -1, &frame);
-    x = vdit_net_merge(&frame, 0);
-    return vdit_net_split(&x, 0, latents->shape[0]);
+    return vdit_tensor_view(x.data, x.dtype, 3, tokens);
 }
 
 /* Out: place[count], the middles of count equal parts of a line of that many steps around 0. */
@@ -150,9 +150,9 @@ static void inputs(vdit_run *run, const void *config, const vdit_extents *e, vdi
     const size_t text[] = {e->batch, e->text, c->text_width};
 
     for (int i = 0; i < 2; i++)
-        if (extents[i] % c->patch != 0)
+        if (extents[i] == 0 || extents[i] % c->patch != 0)
             vdit_run_fail(run, VDIT_ERR_SHAPE,
-                          "mochi: %s %zu, expected a multiple of the patch's %zu", axes[i],
+                          "mochi: %s %zu, expected a positive multiple of the patch's %zu", axes[i],
                           extents[i], c->patch);
     in->latents = vdit_module_input(run, VDIT_F32, 5, video);
     in->timestep = vdit_module_input(run, VDIT_F32, 1, video);

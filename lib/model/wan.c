@@ -260,9 +260,9 @@ static void inputs(vdit_run *run, const void *config, const vdit_extents *e, vdi
     const size_t text[] = {e->batch, e->text, c->text_width};
 
     for (int i = 0; i < 3; i++) {
-        if (extents[i] % c->patch[i] != 0)
+        if (extents[i] == 0 || extents[i] % c->patch[i] != 0)
             vdit_run_fail(run, VDIT_ERR_SHAPE,
-                          "wan: %s %zu, expected a multiple of the patch's %zu", axes[i],
+                          "wan: %s %zu, expected a positive multiple of the patch's %zu", axes[i],
                           extents[i], c->patch[i]);
         else if (extents[i] / c->patch[i] > c->places)
             vdit_run_fail(run, VDIT_ERR_LIMIT,
