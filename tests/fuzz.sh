@@ -13,9 +13,14 @@ scratch=${FUZZ_KEEP:-$(mktemp -d)} || exit 99
 export srcdir
 status=0
 
-for target in safetensors npy npz json plan; do
-    program=$scratch/fuzz_$target
+for target in safetensors npy npz json plan config; do
+    program=$scratch/fuzz_$target libraries=
     case $target in
+    config) # the whole library but golden; what computes is only linked
+        sources="$(ls "$srcdir"/lib/*/*.c | grep -v /lib/base/ | grep -v /lib/golden/)"
+        libraries="$(for name in libpng openblas; do
+            pkg-config --silence-errors --libs $name
+        done) -ldl" ;;
     plan) sources="$srcdir/lib/attention/plan*.c $srcdir/lib/attention/edit.c
         $srcdir/lib/attention/edit_order.c" ;;
     *) # the readers; pictures are only written
@@ -25,7 +30,7 @@ for target in safetensors npy npz json plan; do
     "$FUZZ_CC" -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -I "$builddir" -I "$srcdir/lib" -o "$program" \
         "$srcdir"/lib/base/*.c $sources "$srcdir/tests/fuzz_$target.c" \
-        $(pkg-config --cflags --libs jansson libzip libmd) -lm || exit 99
+        $(pkg-config --cflags --libs jansson libzip libmd) $libraries -lm || exit 99
     mkdir -p "$scratch/$target"
     "$program" -max_total_time="$FUZZ_SECONDS" -max_len=2048 -timeout=10 -rss_limit_mb=1024 \
         -print_final_stats=1 -artifact_prefix="$builddir/fuzz-$target-" \

@@ -204,7 +204,10 @@ check_LTLIBRARIES += %D%/mutants.la
 
 # The fuzz targets, fed with their seeds; make check-fuzz feeds them with more.
 FUZZ_REPLAY = %D%/fuzz.c %D%/fuzz.h %D%/fuzz_replay.c
-check_PROGRAMS += %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_plan %D%/fuzz_safetensors
+check_PROGRAMS += %D%/fuzz_config %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fuzz_plan \
+	%D%/fuzz_safetensors
+%C%_fuzz_config_SOURCES = %D%/fuzz_config.c %D%/fuzz.h %D%/fuzz_replay.c
+%C%_fuzz_config_LDADD = libvdit-core.la
 %C%_fuzz_json_SOURCES = %D%/fuzz_json.c $(FUZZ_REPLAY)
 %C%_fuzz_json_LDADD = libvdit-core.la
 %C%_fuzz_npy_SOURCES = %D%/fuzz_npy.c $(FUZZ_REPLAY)
