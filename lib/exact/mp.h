@@ -75,7 +75,7 @@ void vdit_mp_expm1(vdit_mp *out, const vdit_mp *x);
 void vdit_mp_tanh(vdit_mp *out, const vdit_mp *x);
 
 /*
- * Out: out = 1 - erf x = 2/sqrt(pi) int_x^inf e^(-t t) dt, to 2^-186 (1 + x^2) of it. In: |x| <= 14.
+ * Out: out = 1 - erf x = 2/sqrt(pi) int_x^inf e^(-t t) dt, to 2^-185 (1 + x^2) of it. In: |x| <= 14.
  */
 void vdit_mp_erfc(vdit_mp *out, const vdit_mp *x);
 
