@@ -2,6 +2,7 @@
 #include "config.h"
 #include "model.h"
 #include "program.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,10 +58,10 @@ static void configure(vdit_run *run, vdit_model **model, const char *path)
 
     program_check(run);
     if (file == NULL)
-        program_fail("%s: cannot open", path);
+        program_fail("%s: cannot open: %s", path, strerror(errno));
     size = fread(text, 1, CONFIG_LIMIT + 1, file);
     if (ferror(file))
-        program_fail("%s: cannot read", path);
+        program_fail("%s: cannot read: %s", path, strerror(errno));
     fclose(file);
     if (size > CONFIG_LIMIT)
         program_fail("%s: more than %d bytes, expected a config.json", path, CONFIG_LIMIT);

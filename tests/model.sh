@@ -99,6 +99,14 @@ ok 'a full disk leaves nothing' $?
 (ulimit -f 20 && refuses "cannot write" init wan --size tiny --shard-size 8000 num_layers=40 -o x)
 ok 'nor does one that fills up at a later shard' $?
 
+"$model" init wan --size 1.3B --dtype bf16 -o big >log 2>&1 &
+process=$!
+sleep 1
+kill -TERM $process
+wait $process
+[ $? = 2 ] && [ ! -e big ]
+ok 'an interrupted one leaves nothing' $?
+
 # replace FILE FROM TO - one text for another of the same length, in a file of any bytes.
 replace() {
     LC_ALL=C sed "s/$2/$3/" "$1" >changed && mv changed "$1"
@@ -173,7 +181,7 @@ refuses '--size: expected FRAMESxHEIGHTxWIDTH' sites a --size 2x16 &&
     refuses '--size: expected FRAMESxHEIGHTxWIDTH' sites a --size 0x16x16 &&
     refuses '--video: expected FRAMESxHEIGHTxWIDTH' sites a --video 9x99999999999999999999x9 &&
     refuses '--size and --video: expected one of them' sites a --size 2x4x4 --video 5x64x64 &&
-    refuses "height 3, expected a multiple of the patch's 2" sites a --size 1x3x4
+    refuses "height 3, expected a positive multiple of the patch's 2" sites a --size 1x3x4
 ok 'extents that the network does not take are refused' $?
 
 run 0 estimate config.json --video 81x720x1280 --json && [ "$(value weight_bytes)" = 57153966336.0 ]

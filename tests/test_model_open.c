@@ -1,12 +1,16 @@
 /* test_model_open.c - checkpoints that open, and the words with which the others are refused. */
 #include "config.h"
 #include "file_support.h"
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <vdit/model.h>
+#include "file/dense.h"
 
 #define WEIGHTS     "diffusion_pytorch_model.safetensors"
 #define TENSORS_MAX 100
@@ -286,6 +290,71 @@ static void weights_that_are_not_finite_are_counted_by_name(void **state)
     }
 }
 
+/* Writes a file of zeros with the tensors that a model asks for in bf16; all but its header is a hole. */
+static void write_sparse(vdit_run *run, const vdit_model *model, const char *path)
+{
+    vdit_extents smallest = vdit_model_smallest(model);
+    json_t *header = json_object();
+    vdit_model_survey survey;
+    unsigned char length[8];
+    json_int_t at = 0;
+    FILE *file = fopen(path, "wb");
+    size_t size;
+    char *text;
+
+    assert_int_equal(vdit_model_survey_of(run, model, &smallest, VDIT_F32, &survey), VDIT_OK);
+    for (size_t i = 0; i < survey.weight_count; i++) {
+        const vdit_tensor *t = &survey.weights[i].tensor;
+        json_int_t end = at + 2 * (json_int_t)vdit_tensor_count(t);
+        json_t *shape = json_array();
+
+        for (int axis = 0; axis < t->rank; axis++)
+            json_array_append_new(shape, json_integer((json_int_t)t->shape[axis]));
+        json_object_set_new(header, survey.weights[i].name,
+                            json_pack("{s:s,s:o,s:[I,I]}", "dtype", "BF16", "shape", shape,
+                                      "data_offsets", at, end));
+        at = end;
+    }
+    text = json_dumps(header, JSON_COMPACT);
+    size = strlen(text) + 8 - strlen(text) % 8; /* with spaces, so that the data are aligned */
+    for (int i = 0; i < 8; i++)
+        length[i] = (unsigned char)(size >> 8 * i);
+    assert_int_equal(fwrite(length, 1, 8, file), 8);
+    fprintf(file, "%-*s", (int)size, text);
+    assert_int_equal(fflush(file), 0);
+    assert_int_equal(ftruncate(fileno(file), (off_t)(8 + size) + (off_t)at), 0);
+    assert_int_equal(fclose(file), 0);
+    free(text);
+    json_decref(header);
+}
+
+/* 2.8 GB: under a second of the processor, and not a tenth of it in memory. */
+static void a_large_checkpoint_opens_without_being_read(void **state)
+{
+    vdit_run *run = *state;
+    vdit_model *model = NULL, *opened = NULL;
+    struct rusage before, after;
+    const char *text;
+    clock_t start;
+
+    if (sizeof(size_t) < 8)
+        skip();
+    vdit_model_preset(run, &model, "wan", "1.3B", NULL, 0);
+    text = vdit_model_configuration(model);
+    put("config.json", text, strlen(text));
+    write_sparse(run, model, WEIGHTS);
+    getrusage(RUSAGE_SELF, &before);
+    start = clock();
+    assert_int_equal(vdit_model_open(run, &opened, "."), VDIT_OK);
+    assert_true((double)(clock() - start) < 1.0 * CLOCKS_PER_SEC);
+    getrusage(RUSAGE_SELF, &after);
+    if (!vdit_bytes_differ(2, 0)) /* else numbers are turned round when they are opened */
+        assert_true(after.ru_maxrss - before.ru_maxrss < 100000);
+    assert_int_equal(vdit_file_count(vdit_model_weights(opened)), 825);
+    vdit_model_close(opened);
+    vdit_model_close(model);
+}
+
 static void opening_survives_every_shortage_of_memory(void **state)
 {
     contents c = draw(*state, "wan");
@@ -326,6 +395,7 @@ int main(void)
         IN_A_FOLDER(the_folder_of_a_pipeline_holds_it_in_transformer),
         IN_A_FOLDER(a_corrupt_configuration_is_refused),
         IN_A_FOLDER(weights_that_are_not_finite_are_counted_by_name),
+        IN_A_FOLDER(a_large_checkpoint_opens_without_being_read),
         IN_A_FOLDER(opening_survives_every_shortage_of_memory),
     };
 
