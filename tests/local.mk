@@ -153,11 +153,22 @@ check_PROGRAMS += %D%/test_convert_mochi
 
 DENOISER = %D%/denoiser.c %D%/denoiser.h
 
-check_PROGRAMS += %D%/test_model_cogvideox %D%/test_model_hunyuan
+check_PROGRAMS += \
+	%D%/test_model_block \
+	%D%/test_model_cogvideox \
+	%D%/test_model_cogvideox_place \
+	%D%/test_model_hunyuan \
+	%D%/test_model_hunyuan_text
+%C%_test_model_block_SOURCES = %D%/test_model_block.c $(DENOISER)
+%C%_test_model_block_LDADD = $(TEST_LIBS) -lm
 %C%_test_model_cogvideox_SOURCES = %D%/test_model_cogvideox.c $(DENOISER)
 %C%_test_model_cogvideox_LDADD = $(TEST_LIBS) -lm
+%C%_test_model_cogvideox_place_SOURCES = %D%/test_model_cogvideox_place.c $(DENOISER)
+%C%_test_model_cogvideox_place_LDADD = $(TEST_LIBS) -lm
 %C%_test_model_hunyuan_SOURCES = %D%/test_model_hunyuan.c $(DENOISER)
 %C%_test_model_hunyuan_LDADD = $(TEST_LIBS) -lm
+%C%_test_model_hunyuan_text_SOURCES = %D%/test_model_hunyuan_text.c $(DENOISER)
+%C%_test_model_hunyuan_text_LDADD = $(TEST_LIBS) -lm
 
 check_PROGRAMS += %D%/test_model_mochi
 %C%_test_model_mochi_SOURCES = %D%/test_model_mochi.c $(DENOISER)
