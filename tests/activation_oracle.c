@@ -57,8 +57,8 @@ static void normal(mpfr_t real, const mpfr_t z)
     mpfr_div_2ui(real, real, 1, MPFR_RNDN);
 }
 
-/* Out: real = f(z) within 2^20 units. (1 + tanh u) / 2 is 1 / (1 + e^-2u), which does not cancel. In: z finite. */
-static void function(mpfr_t real, vdit_activation f, const mpfr_t z)
+/* (1 + tanh u) / 2 is 1 / (1 + e^-2u), which does not cancel. */
+void activation_oracle_real(mpfr_t real, vdit_activation f, const mpfr_t z)
 {
     mpfr_t part;
 
@@ -111,7 +111,7 @@ static int round_with(double *rounded, int bits, vdit_activation f, const vdit_d
     mpfr_init2(in, 24);
     mpfr_inits2(bits, real, margin, end, (mpfr_ptr)0);
     mpfr_set_d(in, near, MPFR_RNDN);
-    function(real, f, in);
+    activation_oracle_real(real, f, in);
     if (z > most && f != VDIT_SIGMOID && f != VDIT_TANH) {
         mpfr_div_d(real, real, near, MPFR_RNDN);
         mpfr_mul_d(real, real, z, MPFR_RNDN);

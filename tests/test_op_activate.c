@@ -146,6 +146,40 @@ static void estimates_keep_their_bound(void **state)
         }
 }
 
+/* What few elements need, so that their bits seldom tell. */
+static void the_last_stage_keeps_its_bound(void **state)
+{
+    oracle_random random = oracle_random_start("the_last_stage_keeps_its_bound");
+    mpfr_t in, real, error;
+
+    (void)state;
+    mpfr_init2(in, 24);
+    mpfr_inits2(600, real, error, (mpfr_ptr)0);
+    for (int f = 0; f < VDIT_ACTIVATION_COUNT; f++)
+        for (int i = 0; i < 300; i++) {
+            double z = some_number(&random, i);
+            vdit_known known;
+            vdit_mp ours;
+            if (vdit_activation_known(&known, f, z))
+                continue;
+            mpfr_set_d(in, z, MPFR_RNDN);
+            activation_oracle_real(real, f, in);
+            vdit_mp_from_f64(&ours, z);
+            vdit_activation_precise(&ours, f, &ours);
+            mpfr_set_zero(error, 1);
+            for (int limb = VDIT_MP_LIMBS - 1; limb >= 0; limb--) {
+                mpfr_mul_2ui(error, error, 32, MPFR_RNDN);
+                mpfr_add_ui(error, error, ours.limb[limb], MPFR_RNDN);
+            }
+            mpfr_mul_2si(error, error, (long)(ours.exponent - VDIT_MP_BITS), MPFR_RNDN);
+            mpfr_mul_si(error, error, ours.sign, MPFR_RNDN);
+            mpfr_sub(error, error, real, MPFR_RNDN);
+            mpfr_div(error, error, real, MPFR_RNDN);
+            assert_true(mpfr_zero_p(error) || mpfr_get_exp(error) <= -170);
+        }
+    mpfr_clears(in, real, error, (mpfr_ptr)0);
+}
+
 /* Limits at the infinities, zeros with their signs, NaN; and products of them, as IEEE has it. */
 static void special_values_are_as_documented(void **state)
 {
@@ -295,6 +329,7 @@ int main(void)
         cmocka_unit_test(random_numbers_are_right),
         cmocka_unit_test(gated_units_are_right),
         cmocka_unit_test(estimates_keep_their_bound),
+        cmocka_unit_test(the_last_stage_keeps_its_bound),
         cmocka_unit_test(special_values_are_as_documented),
         cmocka_unit_test(a_nan_becomes_the_canonical_one),
         cmocka_unit_test(strides_shapes_and_threads_do_not_matter),

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <vdit/op.h>
+#include "exact/angle.h"
 #include "operands.h"
 
 #define BITS 400
@@ -99,6 +100,42 @@ static void random_positions_are_right(void **state)
             assert_row(&y, i, t[i], period, shift, mix % 2);
         vdit_run_free(run);
     }
+}
+
+/* Angles so close to k pi/2 that all that is left of them is what the reduction must get right. */
+static void angles_next_to_multiples_of_half_pi_keep_their_bound(void **state)
+{
+    oracle_random random =
+        oracle_random_start("angles_next_to_multiples_of_half_pi_keep_their_bound");
+    mpfr_t angle, rest;
+    int settled = 0;
+
+    (void)state;
+    mpfr_inits2(BITS, angle, rest, (mpfr_ptr)0);
+    for (int i = 0; i < 4000; i++) {
+        unsigned long k = 1 + (oracle_u32(&random) >> (3 + i % 28));
+        vdit_pair a;
+        double rounded;
+        mpfr_const_pi(angle, MPFR_RNDN);
+        mpfr_mul_ui(angle, angle, k, MPFR_RNDN);
+        mpfr_div_2ui(angle, angle, 1, MPFR_RNDN);
+        mpfr_mul_d(rest, angle, oracle_number(&random, 53, -84, -70), MPFR_RNDN);
+        mpfr_add(angle, angle, rest, MPFR_RNDN);
+        a.high = mpfr_get_d(angle, MPFR_RNDN);
+        mpfr_sub_d(rest, angle, a.high, MPFR_RNDN);
+        a.low = mpfr_get_d(rest, MPFR_RNDN);
+        mpfr_set_d(angle, a.high, MPFR_RNDN); /* the angle that the pair is */
+        mpfr_add_d(angle, angle, a.low, MPFR_RNDN);
+        for (int c = VDIT_SINE; c <= VDIT_COSINE; c++) {
+            (c == VDIT_COSINE ? mpfr_cos : mpfr_sin)(rest, angle, MPFR_RNDN);
+            if (!vdit_angle_settle(&rounded, VDIT_BF16, c, a, 0))
+                continue;
+            settled++;
+            assert_true(oracle_same(rounded, oracle_round(rest, VDIT_BF16)));
+        }
+    }
+    assert_true(settled > 6000); /* of 8000 */
+    mpfr_clears(angle, rest, (mpfr_ptr)0);
 }
 
 /* Powers of 1/16 by fractions are dyadic: the angle is a number of few bits, its sine next to a midpoint. */
@@ -274,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_timestep_embedding_of_999_is_the_known_one),
         cmocka_unit_test(random_positions_are_right),
+        cmocka_unit_test(angles_next_to_multiples_of_half_pi_keep_their_bound),
         cmocka_unit_test(small_dyadic_angles_go_the_right_way),
         cmocka_unit_test(every_type_of_position_counts_the_same),
         cmocka_unit_test(special_positions_are_as_documented),

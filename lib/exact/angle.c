@@ -3,9 +3,8 @@
 #include "exact/angle.h"
 #include "exact/settle.h"
 
-/* pi/2 in three parts, each the double nearest to what the ones before leave. */
-static const double half_pi[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54,
-                                 -0x1.f1976b7ed8fbcp-110};
+/* pi/2 in two parts, each the double nearest to what the one before leaves. */
+static const double half_pi[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54};
 
 /*
  * Out: r = a - k pi/2, |r| < 0.7855, off by less than 2^-98 |a|. Returns: k mod 4. In: |a| <= 2^30: then k < 2^30 times
@@ -17,7 +16,6 @@ static int reduce(vdit_pair *r, vdit_pair a)
 
     *r = vdit_pair_add(a, vdit_two_product(-k, half_pi[0]));
     *r = vdit_pair_add(*r, vdit_two_product(-k, half_pi[1]));
-    r->low -= k * half_pi[2];
     return (int)(k - 4 * floor(k / 4));
 }
 
