@@ -280,8 +280,6 @@ libvdit_core_la_SOURCES = \
 	%D%/model/site.h \
 	%D%/model/site_plan.c \
 	%D%/model/site_report.c \
-	%D%/model/survey.c \
-	%D%/model/survey.h \
 	%D%/model/trace.c \
 	%D%/model/wan.c \
 	%D%/op/activate.c \

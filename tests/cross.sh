@@ -17,8 +17,9 @@ sources='zlib jansson libmd libzip'
 mirror='http://deb.debian.org/debian'
 jobs=$(getconf _NPROCESSORS_ONLN)
 unit_tests=
-for name in attention_pattern base backend exact_accumulator exact_draw file_index file_npy file_npz file_pick \
-    file_safetensors file_write golden_family golden_layout golden_recipe plan plan_text; do
+for name in attention_pattern base backend exact_accumulator exact_draw file_index file_npy file_npz \
+    file_pick file_safetensors file_write golden_family golden_layout golden_recipe model_config \
+    model_convert model_make model_open model_survey plan plan_text; do
     unit_tests="$unit_tests tests/test_$name"
 done
 

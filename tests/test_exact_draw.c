@@ -51,6 +51,18 @@ static void many_numbers_are_those_of_each_element(void **state)
         }
 }
 
+/* Found by search: of 4 10^8 elements this one is where the estimate's lower end is not the logarithm. */
+static void a_logarithm_that_the_estimate_leaves_open_is_settled(void **state)
+{
+    const uint64_t open = 282279965;
+    double out[3];
+
+    (void)state;
+    vdit_draw_normals(out, 3, (vdit_draw){1, 0}, open - 1);
+    for (uint64_t i = 0; i < 3; i++)
+        assert_true(out[i] == vdit_draw_normal((vdit_draw){1, 0}, open - 1 + i));
+}
+
 static void uniform_numbers_fill_the_unit_interval(void **state)
 {
     const size_t n = 100000;
@@ -101,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normal_numbers_have_normal_moments),
         cmocka_unit_test(many_numbers_are_those_of_each_element),
+        cmocka_unit_test(a_logarithm_that_the_estimate_leaves_open_is_settled),
         cmocka_unit_test(uniform_numbers_fill_the_unit_interval),
         cmocka_unit_test(elements_tensors_and_seeds_have_their_own_numbers),
         cmocka_unit_test(the_logarithm_is_correctly_rounded),

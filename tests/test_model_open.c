@@ -337,7 +337,7 @@ static void a_large_checkpoint_opens_without_being_read(void **state)
     const char *text;
     clock_t start;
 
-    if (sizeof(size_t) < 8)
+    if (sizeof(size_t) < 8 || vdit_bytes_differ(2, 0)) /* numbers are turned round when opened */
         skip();
     vdit_model_preset(run, &model, "wan", "1.3B", NULL, 0);
     text = vdit_model_configuration(model);
@@ -348,8 +348,7 @@ static void a_large_checkpoint_opens_without_being_read(void **state)
     assert_int_equal(vdit_model_open(run, &opened, "."), VDIT_OK);
     assert_true((double)(clock() - start) < 1.0 * CLOCKS_PER_SEC);
     getrusage(RUSAGE_SELF, &after);
-    if (!vdit_bytes_differ(2, 0)) /* else numbers are turned round when they are opened */
-        assert_true(after.ru_maxrss - before.ru_maxrss < 100000);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 100000);
     assert_int_equal(vdit_file_count(vdit_model_weights(opened)), 825);
     vdit_model_close(opened);
     vdit_model_close(model);

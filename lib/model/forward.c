@@ -3,7 +3,6 @@
 #include <string.h>
 #include "attention/plan.h"
 #include "model/family.h"
-#include "model/survey.h"
 
 void vdit_forward_init(vdit_forward *call)
 {
@@ -314,7 +313,6 @@ vdit_status vdit_model_survey_of(vdit_run *run, const vdit_model *model,
     state.fills = 1;
     if (vdit_run_status(run) == VDIT_OK)
         run_dry(&state, model, &inputs, dtype);
-    made.weight_count = vdit_survey_unique(run, made.weights, made.weight_count);
     if (vdit_run_status(run) == VDIT_OK)
         drop_repeated_weights(run, &made);
     if (vdit_run_status(run) == VDIT_OK)
