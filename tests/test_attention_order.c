@@ -252,6 +252,34 @@ static void open_enclosures_are_settled_by_facts(void **state)
     random_calls(state, "open_enclosures_are_settled_by_facts", 0x1p-28, 20);
 }
 
+/*
+ * One key has all the weight, and the others have entries from 2^-127.5 to 2^-126, the upper octaves of the subnormal
+ * numbers. There an estimate errs by up to 2^-6 of the last bit, so that of some hundred entries one lies on the other
+ * side of a half: the enclosure must reach below the estimate as well as above.
+ */
+static void subnormal_entries_are_enclosed_on_both_sides(void **state)
+{
+    oracle_random random = oracle_random_start("subnormal_entries_are_enclosed_on_both_sides");
+    const scene_shape shape = {1, 1, 29, 29, 1, 1};
+    const vdit_tokens tokens = {2, 3, 4, 5, 0};
+
+    widening = 0x1p-28;
+    for (int i = 0; i < 25; i++) {
+        size_t mark = vdit_run_mark(*state);
+        scene s;
+
+        scene_start(&s, *state, &shape, all_f32, &random);
+        s.call.scale = 1;
+        for (size_t j = 0; j < 29; j++) {
+            scene_set(&s.q, 0, 0, j, 0, 1 + (double)j * 0x1p-20);
+            scene_set(&s.k, 0, 0, j, 0,
+                      j == 0 ? 0 : -87.35 - 0x1p-32 * (double)oracle_u32(&random));
+        }
+        judge_all(*state, &s, &tokens, 0, &random, "subnormal");
+        vdit_run_release(*state, mark);
+    }
+}
+
 /* Rows whose bound says too little are read in multi-precision from the start. */
 static void rows_without_a_bound_are_read_exactly(void **state)
 {
@@ -372,6 +400,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(values_are_those_of_the_sorted_entries, make_run, free_run),
         cmocka_unit_test_setup_teardown(open_enclosures_are_settled_by_facts, make_run, free_run),
+        cmocka_unit_test_setup_teardown(subnormal_entries_are_enclosed_on_both_sides, make_run,
+                                        free_run),
         cmocka_unit_test_setup_teardown(rows_without_a_bound_are_read_exactly, make_run, free_run),
         cmocka_unit_test_setup_teardown(equal_entries_are_dropped_in_the_order_of_their_places,
                                         make_run, free_run),
