@@ -27,6 +27,7 @@ enum {
     ATTEND_DENSE_MASS,
     ATTEND_RENORMALISED,
     ATTEND_KEEP,
+    ATTEND_FREE,
     ATTEND_OUTPUTS
 };
 
@@ -43,7 +44,7 @@ typedef struct attend_output {
 /* The command line. */
 typedef struct attend_settings {
     const char *q, *k, *v, *mask, *key_length, *rows;
-    const char *output, *lse, *map, *report, *keep;
+    const char *output, *lse, *map, *report, *keep, *free;
     const char *plan, *plan_file, *site, *source[3];
     const char *backend, *plugin, *dtype, *layout;
     const char *meters, *measures[ATTEND_MEASURES], *view;

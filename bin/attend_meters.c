@@ -41,12 +41,12 @@ void attend_meters_list(void)
 /* Fails if another output goes to the i-th file of meters. */
 static void check_apart(const attend_settings *set, size_t i)
 {
-    const char *others[5 + ATTEND_MEASURES] = {set->output, set->lse, set->map, set->report,
-                                               set->keep};
+    const char *others[6 + ATTEND_MEASURES] = {set->output, set->lse,  set->map,
+                                               set->report, set->keep, set->free};
 
     for (size_t n = 0; n < i; n++)
-        others[5 + n] = set->measures[n];
-    for (size_t n = 0; n < 5 + i; n++)
+        others[6 + n] = set->measures[n];
+    for (size_t n = 0; n < 6 + i; n++)
         if (others[n] != NULL && strcmp(others[n], set->measures[i]) == 0)
             program_fail("--measures: %s: another output goes there", set->measures[i]);
 }

@@ -105,7 +105,8 @@ static void refuse_without_plan(const attend_settings *set)
         const char *option, *text;
     } given[] = {{"site", set->site},          {"source-q", set->source[0]},
                  {"source-k", set->source[1]}, {"source-v", set->source[2]},
-                 {"report", set->report},      {"keep", set->keep}};
+                 {"report", set->report},      {"keep", set->keep},
+                 {"free", set->free}};
 
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         if (given[i].text != NULL && !((i == 1 || i == 2) && compares(set)))

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <vdit/golden.h>
 
 void attend_outputs_list(attend_job *job)
 {
@@ -20,6 +21,7 @@ void attend_outputs_list(attend_job *job)
     to[ATTEND_DENSE_MASS].name = "dense_mass";
     to[ATTEND_RENORMALISED].name = "renormalised";
     to[ATTEND_KEEP] = (attend_output){.option = "keep", .name = "keep", .path = set->keep};
+    to[ATTEND_FREE] = (attend_output){.option = "free", .name = "free", .path = set->free};
     for (int i = ATTEND_THRESHOLD; i <= ATTEND_RENORMALISED; i++) {
         to[i].option = "report";
         to[i].path = set->report;
@@ -34,7 +36,7 @@ void attend_outputs_list(attend_job *job)
     to[ATTEND_KEPT_MASS].wanted |= after;
     to[ATTEND_O].dtype = to[ATTEND_RENORMALISED].dtype = job->dtype;
     to[ATTEND_MASKED].dtype = VDIT_I64;
-    to[ATTEND_KEEP].dtype = VDIT_U8;
+    to[ATTEND_KEEP].dtype = to[ATTEND_FREE].dtype = VDIT_U8;
 }
 
 int attend_has_suffix(const char *path, const char *suffix)
@@ -105,7 +107,7 @@ static int shape_of(size_t shape[4], const attend_job *job, int i)
     shape[1] = like_o && swapped ? rows : heads;
     shape[2] = like_o && swapped ? heads : rows;
     shape[3] = like_o ? job->v.shape[3] : i == ATTEND_MAP ? keys : keys / 8 + (keys % 8 != 0);
-    return like_o || i == ATTEND_MAP || i == ATTEND_KEEP ? 4 : 3;
+    return like_o || i == ATTEND_MAP || i == ATTEND_KEEP || i == ATTEND_FREE ? 4 : 3;
 }
 
 double attend_outputs_bytes(const attend_job *job)
@@ -155,6 +157,9 @@ void attend_outputs_make(attend_job *job)
     report->dense_mass = make_output(job, ATTEND_DENSE_MASS);
     report->renormalised = make_output(job, ATTEND_RENORMALISED);
     report->keep = make_output(job, ATTEND_KEEP);
+    report->free = make_output(job, ATTEND_FREE);
+    /* of what an honest kernel of q's dtype commits; only free asks for it */
+    job->call.noise = vdit_contract_noise(vdit_contract_default(job->q.dtype), job->k.shape[2]);
     job->call.report = job->plan != NULL ? report : NULL;
 }
 

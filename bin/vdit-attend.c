@@ -83,6 +83,8 @@ static const program_option options[] = {
      program_read_text, &set.report},
     {"keep", 0, "FILE", "write the mask after the softmax, keep, a bit per entry",
      program_read_text, &set.keep},
+    {"free", 0, "FILE", "write which entries are within the noise of the threshold, free, likewise",
+     program_read_text, &set.free},
     {"meters", 0, "LIST", "statistics of the map, such as entropy,topk:k=4; help lists them",
      program_read_text, &set.meters},
     {"measures", 'm', "FILE", "write them: .json, .npz, .safetensors, .png; may be given again",
@@ -141,7 +143,7 @@ static void check_words(attend_job *job)
         exit(program_finish(0));
     }
     if (!set.estimate && set.output == NULL && set.lse == NULL && set.map == NULL &&
-        set.report == NULL && set.keep == NULL && set.meters == NULL)
+        set.report == NULL && set.keep == NULL && set.free == NULL && set.meters == NULL)
         program_fail("nothing to write: give -o, --lse, --map, --report or --meters");
 }
 

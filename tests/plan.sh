@@ -160,6 +160,9 @@ same 'U v is the mean' edited.npy other.npy
 check 'mask 30%'
 says 'masked_fraction 0.299643, kept_mass 0.79'
 run --plan 'mask 30%' --report report.safetensors --keep keep.npy
+run --plan 'mask 30%' --free free.npy
+run --plan 'mask 0%' --free none.npy
+apart 'the threshold is an entry of the map, so some are free' free.npy none.npy
 run --plan 'mask threshold=report.safetensors:threshold' -o other.npy
 same 'the threshold of another pass' edited.npy other.npy
 run --plan 'mask entries=keep.npy' -o other.npy
@@ -263,6 +266,7 @@ refuses 'nosuch.txt: cannot open' -o out/o.npy --plan-file nosuch.txt
 refuses 'exclude each other' -o out/o.npy --plan-file bad.txt --plan 'gate 0'
 refuses 'site, line 1' -o out/o.npy --plan 'gate 0' --site L1-2
 refuses '--report needs --plan' -o out/o.npy --report out/r.npz
+refuses "--free needs --plan" -o out/o.npy --free out/f.npy
 refuses '--source-q needs --plan' -o out/o.npy --source-q sq.safetensors
 refuses 'source_q is not given' -o out/o.npy --plan 'transfer q'
 refuses 'source_k is f32 [1, 3, 29, 4]' -o out/o.npy --plan 'transfer k' --source-k v.safetensors
