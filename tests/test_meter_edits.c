@@ -192,6 +192,32 @@ static void an_edit_of_some_queries_is_refused(void **state)
     vdit_meter_request_init(&request, "entropy");
     assert_int_equal(vdit_meter_run(*state, &s.call, &request, &results), VDIT_ERR_UNSUPPORTED);
     assert_non_null(strstr(vdit_run_message(*state), "the edit of head 0"));
+    vdit_run_clear(*state);
+    heads.edit.queries = VDIT_ANY;
+    heads.edit.temperature = 0;
+    assert_int_equal(vdit_meter_run(*state, &s.call, &request, &results), VDIT_ERR_UNSUPPORTED);
+    assert_non_null(strstr(vdit_run_message(*state), "temperature 0"));
+}
+
+/* Some queries' gate, or mask after the softmax, leaves all rows of the map as they are. */
+static void an_edit_of_some_queries_may_come_after_the_softmax(void **state)
+{
+    oracle_random random = oracle_random_start("an_edit_of_some_queries_may_come_after");
+    vdit_meter_results edited, plain;
+    both heads;
+    scene s;
+
+    scene_start(&s, *state, &shape, all_f32, &random);
+    meter_oracle_run(&s, "entropy", NULL, &plain);
+    edit_both(&s, &heads);
+    heads.edit.queries = VDIT_VIDEO;
+    heads.edit.gate = 0.5;
+    heads.edit.dropped_blocks = VDIT_BLOCK_VT;
+    heads.edit.block_moment = VDIT_AFTER_SOFTMAX;
+    meter_oracle_run(&s, "entropy", NULL, &edited);
+    for (size_t bh = 0; bh < 4; bh++)
+        meter_oracle_expect(&edited, "entropy.nats", bh,
+                            meter_oracle_result(&plain, "entropy.nats", bh));
 }
 
 int main(void)
@@ -203,7 +229,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_comes_after_the_softmax_is_not_seen, make_run,
                                         free_run),
         cmocka_unit_test_setup_teardown(one_head_may_be_edited_alone, make_run, free_run),
-        cmocka_unit_test_setup_teardown(an_edit_of_some_queries_is_refused, make_run, free_run)};
+        cmocka_unit_test_setup_teardown(an_edit_of_some_queries_is_refused, make_run, free_run),
+        cmocka_unit_test_setup_teardown(an_edit_of_some_queries_may_come_after_the_softmax,
+                                        make_run, free_run)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,6 +74,14 @@ void vdit_meter_cut(vdit_meter_head *one, const vdit_attention *call, size_t b, 
     vdit_edit_operands(&one->call, &operands);
 }
 
+/* Whether something of the edit acts before the softmax, or on operands. */
+static int is_early(const vdit_edit *edit)
+{
+    return edit->transfer != 0 || edit->temperature != 1 || edit->keys != NULL ||
+           edit->first_text != 0 || vdit_pattern_acts(edit, VDIT_BEFORE_SOFTMAX) ||
+           (edit->prune == VDIT_PRUNE_MASK && edit->keep_moment == VDIT_BEFORE_SOFTMAX);
+}
+
 vdit_status vdit_meter_check_edits(vdit_run *run, const vdit_attention *call)
 {
     vdit_layout layout;
@@ -81,14 +89,19 @@ vdit_status vdit_meter_check_edits(vdit_run *run, const vdit_attention *call)
     for (size_t h = 0; call->edits != NULL && h < call->q->shape[1]; h++) {
         const vdit_edit *edit = call->edits[h];
 
-        if (edit == NULL || vdit_edit_is_off(edit))
+        if (edit == NULL || !is_early(edit))
             continue;
         vdit_layout_set(run, &layout, &edit->tokens, call->q->shape[2], call->k->shape[2]);
+        if (edit->temperature == 0)
+            vdit_run_fail(run, VDIT_ERR_UNSUPPORTED,
+                          "meters: the edit of head %zu has temperature 0, which leaves no softmax "
+                          "to read",
+                          h);
         if (edit->queries != VDIT_ANY && edit->queries != 0 && layout.query.text > 0)
-            vdit_run_fail(
-                run, VDIT_ERR_UNSUPPORTED,
-                "meters: the edit of head %zu changes some queries alone, which no meter follows",
-                h);
+            vdit_run_fail(run, VDIT_ERR_UNSUPPORTED,
+                          "meters: the edit of head %zu changes the map of some queries alone, "
+                          "which no meter follows",
+                          h);
     }
     return vdit_run_status(run);
 }
