@@ -205,6 +205,42 @@ static void identity_maps_have_no_entropy(void **state)
     meter_oracle_expect(&results, "entropy.percent", 0, 0);
 }
 
+/* Eight equal logits are 3 bits. */
+static void the_unit_may_be_bits(void **state)
+{
+    oracle_random random = oracle_random_start("the_unit_may_be_bits");
+    const scene_shape shape = {1, 1, 40, 33, 4, 2}, even = {1, 1, 2, 8, 4, 2};
+    vdit_meter_results results;
+    attention_oracle oracle;
+    mpfr_t exact, ln2;
+    scene s;
+
+    mpfr_inits2(ATTENTION_ORACLE_BITS, exact, ln2, (mpfr_ptr)0);
+    mpfr_const_log2(ln2, MPFR_RNDN);
+    for (int n = 0; n < 6; n++) {
+        scene_start(&s, *state, &shape, all_f32, &random);
+        s.call.scale = ldexp(1, 2 * n - 4);
+        meter_oracle_run(&s, "entropy:unit=bits", NULL, &results);
+        attention_oracle_new(&oracle, &s.call);
+        for (size_t r = 0; r < 40; r++) {
+            attention_oracle_load(&oracle, 0, 0, r);
+            meter_oracle_exact_entropy(exact, &oracle, 0);
+            mpfr_div(exact, exact, ln2, MPFR_RNDN);
+            meter_oracle_expect(&results, "entropy.row", r,
+                                attention_oracle_round(exact, exact, VDIT_F32));
+            meter_oracle_expect(&results, "entropy.row_percent", r,
+                                meter_oracle_entropy(&oracle, 1));
+        }
+        attention_oracle_free(&oracle);
+    }
+    mpfr_clears(exact, ln2, (mpfr_ptr)0);
+    scene_start(&s, *state, &even, all_f32, &random);
+    s.call.scale = 0;
+    meter_oracle_run(&s, "entropy:unit=bits", NULL, &results);
+    meter_oracle_expect(&results, "entropy.row", 1, 3);
+    meter_oracle_expect(&results, "entropy.nats", 0, 3);
+}
+
 static void a_nan_makes_its_rows_nan(void **state)
 {
     oracle_random random = oracle_random_start("a_nan_makes_its_rows_nan");
@@ -313,6 +349,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(peaked_rows_keep_their_digits, make_run, free_run),
         cmocka_unit_test_setup_teardown(uniform_maps_have_all_of_the_entropy, make_run, free_run),
         cmocka_unit_test_setup_teardown(identity_maps_have_no_entropy, make_run, free_run),
+        cmocka_unit_test_setup_teardown(the_unit_may_be_bits, make_run, free_run),
         cmocka_unit_test_setup_teardown(a_nan_makes_its_rows_nan, make_run, free_run),
         cmocka_unit_test_setup_teardown(padding_queries_are_left_out_of_means, make_run, free_run),
         cmocka_unit_test_setup_teardown(bad_requests_are_refused_by_name, make_run, free_run),

@@ -231,6 +231,30 @@ static void thresholds_and_others_are_options(void **state)
     meter_oracle_expect(&all, "sink.ratio", 0, vdit_round_f64(VDIT_F32, 19.0 / 55));
 }
 
+/* Value j is j + 1 long, key 0 the sink: of 19 others 2 .. 20 the tenth, of 15 video ones 2 .. 16 the eighth. */
+static void the_sink_may_be_compared_with_the_median(void **state)
+{
+    oracle_random random = oracle_random_start("the_sink_may_be_compared_with_the_median");
+    const scene_shape shape = {1, 1, 20, 20, 4, 2};
+    const vdit_tokens tokens = {2, 2, 4, 4, 0};
+    vdit_meter_results results;
+    scene s;
+
+    scene_start(&s, *state, &shape, all_f32, &random);
+    memset(s.q.data, 0, vdit_tensor_count(&s.q) * sizeof(float));
+    for (size_t j = 0; j < 20; j++)
+        for (size_t c = 0; c < 2; c++)
+            scene_set(&s.v, 0, 0, j, c, c == 0 ? 0 : (j < 16 ? 1 : -1) * (double)(j + 1));
+    meter_oracle_run(&s, "sink:tau=1/n:against=median", &tokens, &results);
+    meter_oracle_expect(&results, "sink.key", 0, 0);
+    meter_oracle_expect(&results, "sink.mean_norm", 0, 11);
+    meter_oracle_expect(&results, "sink.ratio", 0, vdit_round_f64(VDIT_F32, 1.0 / 11));
+    meter_oracle_run(&s, "sink:tau=1/n:against=median:others=text", &tokens, &results);
+    meter_oracle_expect(&results, "sink.mean_norm", 0, 18); /* of 17 .. 20 */
+    meter_oracle_run(&s, "sink:tau=1/n:against=median:others=video", &tokens, &results);
+    meter_oracle_expect(&results, "sink.mean_norm", 0, 9);
+}
+
 /* Half of the queries is not more than half, whatever they do. */
 static void half_of_the_queries_make_no_sink(void **state)
 {
@@ -402,6 +426,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_text_sink_is_flagged_and_can_be_left_out, make_run,
                                         free_run),
         cmocka_unit_test_setup_teardown(thresholds_and_others_are_options, make_run, free_run),
+        cmocka_unit_test_setup_teardown(the_sink_may_be_compared_with_the_median, make_run,
+                                        free_run),
         cmocka_unit_test_setup_teardown(half_of_the_queries_make_no_sink, make_run, free_run),
         cmocka_unit_test_setup_teardown(equal_sinks_give_the_first, make_run, free_run),
         cmocka_unit_test_setup_teardown(the_largest_entries_are_in_exact_order, make_run, free_run),

@@ -261,6 +261,8 @@ static void columns_are_sums_of_real_entries(void **state)
             }
             if (n == 0)
                 meter_oracle_expect(&results, "column.mass", 7, 1);
+            meter_oracle_run(&s, "column:of=mean:queries=video", &tokens, &results);
+            expect_columns(&s, &results, "column.mass", 1, all, video, 50);
         }
         vdit_run_release(*state, mark);
     }

@@ -49,7 +49,9 @@ static column *open_range(vdit_meter *meter, size_t first, size_t count, int is_
 
 static void open_column(vdit_meter *meter)
 {
-    open_range(meter, 0, meter->extent['K' - 'A'], 0);
+    static const char *const words[] = {"sum", "mean", NULL};
+
+    open_range(meter, 0, meter->extent['K' - 'A'], vdit_meter_word(meter, 1, words) == 1);
 }
 
 static void open_text(vdit_meter *meter)
@@ -227,12 +229,14 @@ static void end(vdit_meter *meter)
 }
 
 static const vdit_meter_output column_outputs[] = {
-    {"mass", VDIT_F32, "BHK", "sum of the key's entries over the queries"},
+    {"mass", VDIT_F32, "BHK", "sum, or mean, of the key's entries over the queries"},
     {"queries", VDIT_I64, "BH", "how many queries there are"},
     {NULL, VDIT_F32, NULL, NULL}};
 
 static const vdit_meter_option column_options[] = {
-    {"queries", "all", "video, text or all: whose entries are added"}, {NULL, NULL, NULL}};
+    {"queries", "all", "video, text or all: whose entries are added"},
+    {"of", "sum", "sum or mean of the entries"},
+    {NULL, NULL, NULL}};
 
 const vdit_meter_kind vdit_meter_column = {.info = {"column", "the mass that each key receives",
                                                     "C28=option", 2, 0, column_options,

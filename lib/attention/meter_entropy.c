@@ -32,17 +32,30 @@ typedef struct lanes {
 typedef struct entropy {
     lanes *workers;
     unsigned char *empty, *narrow; /* [R] no entry; fewer than two valid keys */
+    int bits;                      /* the unit */
 } entropy;
+
+static void open(vdit_meter *meter)
+{
+    static const char *const words[] = {"nats", "bits", NULL};
+    entropy *state = vdit_run_alloc(meter->engine->run, 1, sizeof *state);
+
+    if (state == NULL)
+        return;
+    memset(state, 0, sizeof *state);
+    state->bits = vdit_meter_word(meter, 0, words) == 1;
+    meter->state = state;
+}
 
 static void start(vdit_meter *meter)
 {
     vdit_run *run = meter->engine->run;
     size_t count = VDIT_STREAM_PANELS * meter->engine->head.kernel->nr;
     size_t threads = (size_t)meter->engine->threads;
-    entropy *state = vdit_run_alloc(run, 1, sizeof *state);
+    entropy *state = meter->state;
     lanes *workers = vdit_run_alloc(run, threads, sizeof *workers);
 
-    if (state == NULL || workers == NULL)
+    if (workers == NULL)
         return;
     state->empty = vdit_run_alloc(run, meter->engine->rows, 1);
     state->narrow = vdit_run_alloc(run, meter->engine->rows, 1);
@@ -54,7 +67,6 @@ static void start(vdit_meter *meter)
         workers[i].valid = vdit_run_alloc(run, count, sizeof(double));
     }
     state->workers = workers;
-    meter->state = state;
 }
 
 static void begin_block(vdit_meter *meter, vdit_walk *walk, int worker)
@@ -136,7 +148,11 @@ static void settle_lane(vdit_meter *meter, const vdit_walk *walk, const lanes *o
     vdit_meter_put(meter, KEYS, r, 0, (double)keys);
     if (walk->error[lane] >= 1)
         error = INFINITY;
-    vdit_meter_settle(meter, ROW, r, 0, first + second, error);
+    if (state->bits)
+        vdit_meter_settle(meter, ROW, r, 0, (first + second) / LN_2,
+                          error / LN_2 * (1 + 0x1p-40) + 0x1p-49 * ((first + second) / LN_2));
+    else
+        vdit_meter_settle(meter, ROW, r, 0, first + second, error);
     if (keys < 2) {
         vdit_meter_put(meter, ROW_PERCENT, r, 0, NAN);
     } else {
@@ -207,6 +223,11 @@ static void exact(vdit_meter *meter, vdit_last *last)
 
     exact_entropy(&nats, last);
     percent = nats;
+    if (((entropy *)meter->state)->bits) {
+        vdit_mp_from_f64(&factor, 2);
+        vdit_mp_log(&factor, &factor);
+        vdit_mp_div(&nats, &nats, &factor);
+    }
     vdit_meter_put_exact(meter, ROW, last->r, 0, &nats);
     if (keys < 2)
         return;
@@ -242,18 +263,22 @@ static void end(vdit_meter *meter)
 }
 
 static const vdit_meter_output outputs[] = {
-    {"row", VDIT_F32, "BHR", "entropy of the row, nats"},
+    {"row", VDIT_F32, "BHR", "entropy of the row, in its unit"},
     {"row_percent", VDIT_F32, "BHR",
-     "the same over ln(valid keys), percent; NaN below two valid keys"},
+     "the same in nats over ln(valid keys), percent; NaN below two valid keys"},
     {"keys", VDIT_I64, "BHR", "valid keys of the row"},
-    {"nats", VDIT_F32, "BH", "mean of row over the rows that have an entry"},
+    {"nats", VDIT_F32, "BH", "mean of row, in its unit, over the rows that have an entry"},
     {"percent", VDIT_F32, "BH", "mean of row_percent over the rows with two valid keys or more"},
     {"rows", VDIT_I64, "BH", "how many rows the mean of percent has"},
     {NULL, VDIT_F32, NULL, NULL}};
 
+static const vdit_meter_option options[] = {
+    {"unit", "nats", "nats or bits: of row and its mean; percent has none"}, {NULL, NULL, NULL}};
+
 const vdit_meter_kind vdit_meter_entropy = {
     .info = {"entropy", "entropy of the rows, and their mean", "C39=row/ln(valid),C40=exact0", 2, 0,
-             NULL, outputs},
+             options, outputs},
+    .open = open,
     .start = start,
     .begin_block = begin_block,
     .tile = tile,

@@ -11,15 +11,17 @@
 enum { KEY, COUNT, QUERIES, PLACE, TEXT, TEXT0, KEYS, VALUE_NORM, MEAN_NORM, RATIO };
 
 /* The options, in the order of the table below. */
-enum { OPTION_TAU, OPTION_QUERIES, OPTION_KEYS, OPTION_OTHERS };
+enum { OPTION_TAU, OPTION_QUERIES, OPTION_KEYS, OPTION_OTHERS, OPTION_AGAINST };
 
 typedef struct sink {
     vdit_ladder ladder;
     double tau;      /* as given, of 1 or */
     int over_keys;   /* of 1 / n */
     unsigned keys;   /* kinds of keys that can be a sink */
-    unsigned others; /* whose values its own is compared with */
+    unsigned others; /* whose values its own is compared with, */
+    int is_median;   /* by their median */
     double *v;       /* [dv] */
+    double *norm;    /* [Nk] of those values */
 } sink;
 
 /* "0.3", or "20/n" for 20 over the number of valid keys. */
@@ -36,6 +38,7 @@ static void read_tau(vdit_meter *meter, sink *state)
 
 static void open(vdit_meter *meter)
 {
+    static const char *const against[] = {"mean", "median", NULL};
     sink *state = vdit_run_alloc(meter->engine->run, 1, sizeof *state);
 
     if (state == NULL)
@@ -47,6 +50,7 @@ static void open(vdit_meter *meter)
     state->ladder.queries = vdit_meter_tokens(meter, OPTION_QUERIES);
     state->keys = vdit_meter_tokens(meter, OPTION_KEYS);
     state->others = vdit_meter_tokens(meter, OPTION_OTHERS);
+    state->is_median = vdit_meter_word(meter, OPTION_AGAINST, against) == 1;
     meter->extent['P' - 'A'] = 3;
 }
 
@@ -55,6 +59,7 @@ static void start(vdit_meter *meter)
     sink *state = meter->state;
 
     state->v = vdit_run_alloc(meter->engine->run, meter->engine->head.dv, sizeof(double));
+    state->norm = vdit_run_alloc(meter->engine->run, meter->extent['K' - 'A'], sizeof(double));
     vdit_ladder_new(meter->engine->run, &state->ladder, meter->engine);
 }
 
@@ -117,6 +122,26 @@ static double value_norm(const vdit_head *head, double *v, size_t j)
     return odd != 0 ? odd : root_f32(&sum);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Out: sum / over, what the lengths are summed up by: their mean, or the lower median of the count. */
+static void sum_up(sink *state, size_t count, vdit_acc *sum, vdit_acc *over)
+{
+    vdit_acc_zero(sum);
+    vdit_acc_zero(over);
+    if (state->is_median)
+        qsort(state->norm, count, sizeof *state->norm, ascending);
+    for (size_t i = 0; i < count; i++)
+        if (!state->is_median || i == (count - 1) / 2)
+            vdit_acc_add(sum, state->norm[i]);
+    vdit_acc_add(over, state->is_median ? 1 : (double)count);
+}
+
 /* The lengths of the values, C33: facts of keys; their mean is exact until it is rounded. */
 static void put_norms(vdit_meter *meter, size_t key)
 {
@@ -124,11 +149,8 @@ static void put_norms(vdit_meter *meter, size_t key)
     const vdit_head *head = &meter->engine->head;
     size_t length = vdit_key_length(head->call, head->b), count = 0;
     double own = value_norm(head, state->v, key), odd = own - own;
-    vdit_acc sum, others, scaled;
+    vdit_acc sum, over, scaled;
 
-    vdit_acc_zero(&sum);
-    vdit_acc_zero(&others);
-    vdit_acc_zero(&scaled);
     for (size_t j = 0; j < length; j++) {
         double norm;
 
@@ -136,19 +158,18 @@ static void put_norms(vdit_meter *meter, size_t key)
             (vdit_axis_kind(&meter->engine->layout.key, j) & state->others) == 0)
             continue;
         norm = value_norm(head, state->v, j);
-        count++;
+        state->norm[count++] = norm;
         odd += norm - norm;
-        if (norm - norm == 0)
-            vdit_acc_add(&sum, norm);
     }
     vdit_meter_put(meter, VALUE_NORM, 0, 0, own);
     vdit_meter_put(meter, MEAN_NORM, 0, 0, NAN);
     vdit_meter_put(meter, RATIO, 0, 0, NAN);
     if (odd != 0 || count == 0)
         return;
-    vdit_acc_add(&others, (double)count);
-    vdit_acc_add_product(&scaled, own, (double)count);
-    vdit_meter_put(meter, MEAN_NORM, 0, 0, vdit_meter_ratio(&sum, &others, VDIT_F32));
+    sum_up(state, count, &sum, &over);
+    vdit_acc_zero(&scaled);
+    vdit_acc_add_product(&scaled, own, state->is_median ? 1 : (double)count);
+    vdit_meter_put(meter, MEAN_NORM, 0, 0, vdit_meter_ratio(&sum, &over, VDIT_F32));
     if (vdit_acc_sign(&sum) > 0)
         vdit_meter_put(meter, RATIO, 0, 0, vdit_meter_ratio(&scaled, &sum, VDIT_F32));
 }
@@ -216,8 +237,8 @@ static const vdit_meter_output outputs[] = {
     {"text0", VDIT_BOOL, "BH", "1 if it is the first text token"},
     {"keys", VDIT_BOOL, "BHK", "1 for every key that more than half of the queries attend to so"},
     {"value_norm", VDIT_F32, "BH", "length of the sink's value; NaN without a sink"},
-    {"mean_norm", VDIT_F32, "BH", "mean length of the other valid keys' values"},
-    {"ratio", VDIT_F32, "BH", "value_norm over that mean before its rounding"},
+    {"mean_norm", VDIT_F32, "BH", "mean, or median, length of the other valid keys' values"},
+    {"ratio", VDIT_F32, "BH", "value_norm over that before its rounding"},
     {NULL, VDIT_F32, NULL, NULL}};
 
 static const vdit_meter_option options[] = {
@@ -225,13 +246,13 @@ static const vdit_meter_option options[] = {
     {"queries", "video", "video, text or all: which queries are counted"},
     {"keys", "all", "video, text or all: which keys can be a sink"},
     {"others", "all", "video, text or all: whose values the sink's is compared with"},
+    {"against", "mean", "mean or median of their lengths"},
     {NULL, NULL, NULL}};
 
 const vdit_meter_kind vdit_meter_sink = {
-    .info =
-        {"sink", "the key that most queries attend to heavily",
-         "C27=more-than-half,C28=option,C29=largest-count,C30=current-forward,C33=L2/mean-others",
-         2, 0, options, outputs},
+    .info = {"sink", "the key that most queries attend to heavily",
+             "C27=more-than-half,C28=option,C29=largest-count,C30=current-forward,C33=L2/others", 2,
+             0, options, outputs},
     .open = open,
     .start = start,
     .begin = begin,
