@@ -52,11 +52,24 @@ VDIT_INLINE power power_of_two(double t)
     return p;
 }
 
+/* A selection that stays one: compilers make no branch of it, and so vectors of the loop. */
+VDIT_INLINE double choose(int condition, double yes, double no)
+{
+    union {
+        double value;
+        uint64_t bits;
+    } a = {.value = yes}, b = {.value = no};
+    uint64_t mask = 0 - (uint64_t)condition;
+
+    a.bits = (a.bits & mask) | (b.bits & ~mask);
+    return a.value;
+}
+
 /* Returns: t, but not below least; NaN for what is above 300, and for NaN. */
 VDIT_INLINE double limited(double t, double least)
 {
-    t = t < least ? least : t;
-    return t > GREATEST ? (double)NAN : t;
+    t = choose(t < least, least, t);
+    return choose(t > GREATEST, (double)NAN, t);
 }
 
 /* Returns: 2^t - 1. */
@@ -134,22 +147,22 @@ VDIT_INLINE double scaled_tail(double s)
 /* z (1 + erf(z / sqrt 2)) / 2: with v = |z|, the tail beyond v or 1 less it. */
 VDIT_INLINE double gelu(double z)
 {
-    double v = fabs(z) > 20 ? 20 : fabs(z), inverse = 1 / (v + 5);
+    double v = choose(fabs(z) > 20, 20, fabs(z)), inverse = 1 / (v + 5);
     power p = power_of_two(v * v * -0x1.71547652b82fep-1);
     double tail = (p.scale * p.part + p.scale) * (scaled_tail((v - 5) * inverse) * inverse);
 
-    tail = z < -20 ? (double)NAN : tail;
-    return z * (z < 0 ? tail : 1 - tail);
+    tail = choose(z < -20, (double)NAN, tail);
+    return z * choose(z < 0, tail, 1 - tail);
 }
 
 /* max(z, 0) + ln(1 + e), e = e^-|z|: with s = e / (2 + e), at most 1/3, 2 (s + s^3/3 + ... + s^29/29). */
 VDIT_INLINE double softplus(double z)
 {
     double t = fabs(z) * -0x1.71547652b82fep+0, e, s, square, sum = 1.0 / 29;
-    power p = power_of_two(t < LEAST ? LEAST : t);
+    power p = power_of_two(choose(t < LEAST, LEAST, t));
 
     e = p.scale * p.part + p.scale;
-    e = ((t < LEAST) & (z < 0)) ? (double)NAN : e;
+    e = choose((t < LEAST) & (z < 0), (double)NAN, e);
     s = e / (2 + e);
     square = s * s;
     sum = sum * square + 1.0 / 27;
@@ -165,7 +178,7 @@ VDIT_INLINE double softplus(double z)
     sum = sum * square + 1.0 / 7;
     sum = sum * square + 1.0 / 5;
     sum = sum * square + 1.0 / 3;
-    return (z < 0 ? 0 : z) + 2 * (s + s * (square * sum));
+    return choose(z < 0, 0, z) + 2 * (s + s * (square * sum));
 }
 
 /* One loop for each function: y[i] = x[i] f(z[i]). */
