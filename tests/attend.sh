@@ -133,7 +133,7 @@ holds 'a meter gives the same lse' $tensors equal lse.safetensors meters.npz:lse
 $tensors take some.safetensors map map.safetensors 2 0,4,8
 holds 'a meter gives rows of the map' $tensors equal some.safetensors meters.npz:rows.entry
 holds 'safetensors holds the same' $tensors equal meters.npz:entropy.row meters.safetensors:entropy.row
-for text in '"ids": "C39=row/ln(valid),C40=exact0"' '"entropy.percent"' '"every=4"' '"vdit-meters/1"'; do
+for text in '"ids": "C39=row/ln(valid),C40=exact0,unit=nats"' '"entropy.percent"' '"every=4"' '"vdit-meters/1"'; do
     holds "the JSON file holds $text" grep -qF -- "$text" meters.json
 done
 run --meters picture:side=4,quantile -m picture.png -m picture.npz -m picture.json --view max:threshold=2
