@@ -141,6 +141,7 @@ typedef struct state {
     vdit_tensor cosine, sine; /* of the video's positions */
     int turns;                /* whether queries and keys are turned by them */
     vdit_tokens tokens;
+    size_t mark; /* of memory: after what all blocks share */
 } state;
 
 /* Returns: f(x) W + b in parts of D, each [B,1,D], in the order of their names in the formulas. */
@@ -200,7 +201,8 @@ static vdit_tensor turn(vdit_net *net, const state *s, vdit_tensor x)
 static vdit_tensor attend(vdit_net *net, const state *s, size_t layer, vdit_tensor x, vdit_tensor y)
 {
     size_t at = vdit_net_enter(net, "attn1"), heads = s->c->heads, width = s->c->width;
-    vdit_tensor z = vdit_net_join(net, &y, &x, 1);
+    size_t mark = vdit_net_mark(net);
+    vdit_tensor z = vdit_net_join(net, &y, &x, 1), *const keep = &z;
     vdit_tensor q = vdit_net_linear(net, "to_q", z, width, s->c->attention_bias);
     vdit_tensor k = vdit_net_linear(net, "to_k", z, width, s->c->attention_bias);
     vdit_tensor v = vdit_net_linear(net, "to_v", z, width, s->c->attention_bias);
@@ -216,6 +218,7 @@ static vdit_tensor attend(vdit_net *net, const state *s, size_t layer, vdit_tens
     y = vdit_net_slice(&z, 1, 0, y.shape[1]);
     vdit_net_record_as(net, NULL, 0, &x);
     vdit_net_record_as(net, NULL, 1, &y);
+    vdit_net_release(net, mark, &keep, 1);
     vdit_net_leave(net, at);
     return z;
 }
@@ -231,13 +234,14 @@ static void add_branch(vdit_net *net, state *s, const vdit_tensor *gate, const v
 
 static void run_block(vdit_net *net, state *s, size_t layer)
 {
-    size_t at = vdit_net_enter(net, "transformer_blocks.%zu", layer), mark = vdit_net_mark(net);
+    size_t at = vdit_net_enter(net, "transformer_blocks.%zu", layer);
     vdit_feed_forward wide = {.inner = 4 * s->c->width, .f = VDIT_GELU_TANH, .with_bias = 1};
     vdit_tensor part[4], z, *const keep[] = {&s->x, &s->y}; /* part: video, text and their gates */
 
     norm_zero(net, "norm1", s, part);
     z = attend(net, s, layer, part[0], part[1]);
     add_branch(net, s, part + 2, &z);
+    vdit_net_release(net, s->mark, keep, 2);
 
     norm_zero(net, "norm2", s, part);
     z = vdit_net_join(net, &part[1], &part[0], 1);
@@ -246,7 +250,7 @@ static void run_block(vdit_net *net, state *s, size_t layer)
 
     vdit_net_record_as(net, NULL, 0, &s->x);
     vdit_net_record_as(net, NULL, 1, &s->y);
-    vdit_net_release(net, mark, keep, 2);
+    vdit_net_release(net, s->mark, keep, 2);
     vdit_net_leave(net, at);
 }
 
@@ -285,7 +289,8 @@ static void embed(vdit_net *net, state *s, const size_t *count)
 {
     const vdit_cogvideox *c = s->c;
     size_t at = vdit_net_enter(net, "patch_embed"), text = net->call->text->shape[1];
-    vdit_tensor y = vdit_net_cast(net, net->dtype, *net->call->text), x, z;
+    size_t mark = vdit_net_mark(net);
+    vdit_tensor y = vdit_net_cast(net, net->dtype, *net->call->text), x, z, *const keep = &z;
 
     y = vdit_net_linear(net, "text_proj", y, c->width, 1);
     x = embed_video(net, c, count);
@@ -293,6 +298,7 @@ static void embed(vdit_net *net, state *s, const size_t *count)
     if (!c->rotary)
         z = vdit_net_add(net, z, vdit_cogvideox_table(net, c, text, count));
     vdit_net_record(net, &z);
+    vdit_net_release(net, mark, &keep, 1);
     s->x = vdit_net_slice(&z, 1, text, x.shape[1]);
     s->y = vdit_net_slice(&z, 1, 0, text);
     vdit_net_leave(net, at);
@@ -339,6 +345,7 @@ static vdit_tensor forward(vdit_net *net, const void *config)
     embed(net, &s, count);
     if (s.turns)
         vdit_cogvideox_rotary(net, c, count, &s.cosine, &s.sine);
+    s.mark = vdit_net_mark(net);
     for (size_t layer = 0; layer < c->layers; layer++)
         run_block(net, &s, layer);
     video = vdit_module_unpatch(net, leave(net, &s), count, patch, 1);

@@ -198,6 +198,7 @@ static vdit_tensor forward(vdit_net *net, const void *config)
     r.x = embed_video(net, c);
     r.y = vdit_hunyuan_refine(net, c);
     r.keys = count_keys(net, net->call->text_mask, e.batch, r.x.shape[1], e.text);
+    r.mark = vdit_net_mark(net);
     for (size_t i = 0; i < c->doubles; i++)
         vdit_hunyuan_double(net, &r, i, i);
     for (size_t i = 0; i < c->singles; i++)

@@ -25,6 +25,7 @@ typedef struct vdit_hunyuan_run {
     vdit_tensor cosine, sine; /* of the video's positions */
     vdit_tensor keys;         /* i64 [B]: N and the valid rows of the text */
     vdit_tensor x, y;         /* video [B,N,D] and text [B,Nt,D] */
+    size_t mark;              /* of memory: after what all blocks share */
 } vdit_hunyuan_run;
 
 /* What time, guidance and pooled text say, module time_text_embed: [B,D]. */

@@ -112,7 +112,9 @@ static vdit_tensor attend(vdit_net *net, const vdit_hunyuan_run *r, const projec
 static void attend_double(vdit_net *net, const vdit_hunyuan_run *r, size_t layer, vdit_tensor *x,
                           vdit_tensor *y)
 {
-    size_t at = vdit_net_enter(net, "attn"), width = r->config->width;
+    size_t at = vdit_net_enter(net, "attn"), mark = vdit_net_mark(net);
+    size_t width = r->config->width;
+    vdit_tensor *const keep[] = {x, y};
     projected p = project(net, r->config, *x, of_video), t;
     vdit_tensor z;
 
@@ -128,21 +130,24 @@ static void attend_double(vdit_net *net, const vdit_hunyuan_run *r, size_t layer
                          1);
     vdit_net_record_as(net, NULL, 0, x);
     vdit_net_record_as(net, NULL, 1, y);
+    vdit_net_release(net, mark, keep, 2);
     vdit_net_leave(net, at);
 }
 
 void vdit_hunyuan_double(vdit_net *net, vdit_hunyuan_run *r, size_t index, size_t layer)
 {
     const vdit_feed_forward wide = {.inner = r->config->inner, .f = VDIT_GELU_TANH, .with_bias = 1};
-    size_t at = vdit_net_enter(net, "transformer_blocks.%zu", index), mark = vdit_net_mark(net);
+    size_t at = vdit_net_enter(net, "transformer_blocks.%zu", index);
     vdit_tensor x = r->x, y = r->y, *const keep[] = {&r->x, &r->y};
     vdit_tensor mx[5], my[5]; /* the stream modulated, gate; shift, scale, gate */
+    vdit_tensor *const still[] = {&x, &y, &mx[2], &mx[3], &mx[4], &my[2], &my[3], &my[4]};
 
     norm_zero(net, "norm1", x, r->time, mx);
     norm_zero(net, "norm1_context", y, r->time, my);
     attend_double(net, r, layer, &mx[0], &my[0]);
     x = vdit_net_gated_add(net, x, mx[1], mx[0]);
     y = vdit_net_gated_add(net, y, my[1], my[0]);
+    vdit_net_release(net, r->mark, still, sizeof still / sizeof *still);
 
     mx[0] = vdit_net_layer_norm(net, "norm2", x, 0, NORM_EPS);
     my[0] = vdit_net_layer_norm(net, "norm2_context", y, 0, NORM_EPS);
@@ -155,7 +160,7 @@ void vdit_hunyuan_double(vdit_net *net, vdit_hunyuan_run *r, size_t index, size_
 
     vdit_net_record_as(net, NULL, 0, &r->x);
     vdit_net_record_as(net, NULL, 1, &r->y);
-    vdit_net_release(net, mark, keep, 2);
+    vdit_net_release(net, r->mark, keep, 2);
     vdit_net_leave(net, at);
 }
 
@@ -179,9 +184,9 @@ static vdit_tensor norm_single(vdit_net *net, vdit_tensor z, vdit_tensor time, v
 static vdit_tensor attend_single(vdit_net *net, const vdit_hunyuan_run *r, size_t layer,
                                  vdit_tensor z)
 {
-    size_t at = vdit_net_enter(net, "attn"), video = r->x.shape[1];
+    size_t at = vdit_net_enter(net, "attn"), mark = vdit_net_mark(net), video = r->x.shape[1];
     projected p = project(net, r->config, z, of_video);
-    vdit_tensor x, y;
+    vdit_tensor x, y, *const keep = &z;
 
     p.q = turn(net, r, p.q);
     p.k = turn(net, r, p.k);
@@ -190,6 +195,7 @@ static vdit_tensor attend_single(vdit_net *net, const vdit_hunyuan_run *r, size_
     y = vdit_net_slice(&z, 1, video, z.shape[1] - video);
     vdit_net_record_as(net, NULL, 0, &x);
     vdit_net_record_as(net, NULL, 1, &y);
+    vdit_net_release(net, mark, &keep, 1);
     vdit_net_leave(net, at);
     return z;
 }
@@ -198,7 +204,7 @@ void vdit_hunyuan_single(vdit_net *net, vdit_hunyuan_run *r, size_t index, size_
 {
     const vdit_hunyuan *c = r->config;
     size_t at = vdit_net_enter(net, "single_transformer_blocks.%zu", index);
-    size_t mark = vdit_net_mark(net), video = r->x.shape[1], text = r->y.shape[1];
+    size_t video = r->x.shape[1], text = r->y.shape[1];
     vdit_tensor z = vdit_net_join(net, &r->x, &r->y, 1), m, mlp, gate;
     vdit_tensor *const keep[] = {&r->x, &r->y};
 
@@ -214,6 +220,6 @@ void vdit_hunyuan_single(vdit_net *net, vdit_hunyuan_run *r, size_t index, size_
     r->y = vdit_net_slice(&z, 1, video, text);
     vdit_net_record_as(net, NULL, 0, &r->x);
     vdit_net_record_as(net, NULL, 1, &r->y);
-    vdit_net_release(net, mark, keep, 2);
+    vdit_net_release(net, r->mark, keep, 2);
     vdit_net_leave(net, at);
 }
