@@ -158,7 +158,8 @@ check_PROGRAMS += \
 	%D%/test_model_cogvideox \
 	%D%/test_model_cogvideox_place \
 	%D%/test_model_hunyuan \
-	%D%/test_model_hunyuan_text
+	%D%/test_model_hunyuan_text \
+	%D%/test_model_memory
 %C%_test_model_block_SOURCES = %D%/test_model_block.c $(DENOISER)
 %C%_test_model_block_LDADD = $(TEST_LIBS) -lm
 %C%_test_model_cogvideox_SOURCES = %D%/test_model_cogvideox.c $(DENOISER)
@@ -169,6 +170,8 @@ check_PROGRAMS += \
 %C%_test_model_hunyuan_LDADD = $(TEST_LIBS) -lm
 %C%_test_model_hunyuan_text_SOURCES = %D%/test_model_hunyuan_text.c $(DENOISER)
 %C%_test_model_hunyuan_text_LDADD = $(TEST_LIBS) -lm
+%C%_test_model_memory_SOURCES = %D%/test_model_memory.c $(DENOISER)
+%C%_test_model_memory_LDADD = $(TEST_LIBS) -lm
 
 check_PROGRAMS += %D%/test_model_mochi
 %C%_test_model_mochi_SOURCES = %D%/test_model_mochi.c $(DENOISER)

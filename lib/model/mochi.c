@@ -99,13 +99,18 @@ static vdit_tensor forward(vdit_net *net, const void *config)
                         .width = c->heads * c->head_width,
                         .count = {shape[2], shape[3] / c->patch, shape[4] / c->patch}};
     vdit_mochi_tokens z;
+    vdit_tensor *const streams[] = {&z.vision, &z.text};
+    size_t mark;
 
     w.rows = vdit_mochi_rows_read(net, w.count[0] * w.count[1] * w.count[2]);
     z.text = embed_conditions(net, &w);
     z.vision = embed_patches(net, &w);
     embed_places(net, &w);
-    for (size_t layer = 0; layer < c->layers; layer++)
+    mark = vdit_net_mark(net);
+    for (size_t layer = 0; layer < c->layers; layer++) {
         vdit_mochi_block(net, &w, layer, &z);
+        vdit_net_release(net, mark, streams, 2); /* and with the rest what the block was given */
+    }
     z.vision = norm_out(net, &w, z.vision);
     z.vision = vdit_net_linear(net, "proj_out", z.vision, c->out_channels * c->patch * c->patch, 1);
     return vdit_module_unpatch(net, z.vision, w.count, patch, 0);

@@ -172,12 +172,11 @@ void vdit_mochi_block(vdit_net *net, const vdit_mochi_run *w, size_t layer, vdit
     static const char *const vision_names[] = {"norm2", "norm3", "ff", "norm4"};
     static const char *const text_names[] = {"norm2_context", "norm3_context", "ff_context",
                                              "norm4_context"};
-    size_t at = vdit_net_enter(net, "transformer_blocks.%zu", layer), mark = vdit_net_mark(net);
+    size_t at = vdit_net_enter(net, "transformer_blocks.%zu", layer), step;
     int last = layer + 1 == w->config->layers;
     mochi_gates of_vision, of_text;
     vdit_mochi_tokens y;
-    vdit_tensor *const streams[] = {&z->vision, &z->text}, *const attended[] = {&y.vision, &y.text};
-    size_t step;
+    vdit_tensor *const attended[] = {&y.vision, &y.text};
 
     y.vision = first_norm(net, w, "norm1", z->vision, &of_vision);
     y.text = last ? last_norm(net, w, "norm1_context", z->text)
@@ -188,8 +187,7 @@ void vdit_mochi_block(vdit_net *net, const vdit_mochi_run *w, size_t layer, vdit
     finish(net, vision_names, &z->vision, y.vision, &of_vision);
     if (!last)
         finish(net, text_names, &z->text, y.text, &of_text);
-    for (int i = 0; i < 2; i++)
-        vdit_net_record_as(net, NULL, i, streams[i]);
-    vdit_net_release(net, mark, streams, 2);
+    vdit_net_record_as(net, NULL, 0, &z->vision);
+    vdit_net_record_as(net, NULL, 1, &z->text);
     vdit_net_leave(net, at);
 }

@@ -94,7 +94,7 @@ static vdit_tensor block(vdit_net *net, const wan_run *w, size_t layer, vdit_ten
 {
     const vdit_feed_forward widening = {
         .inner = w->config->inner, .f = VDIT_GELU_TANH, .with_bias = 1};
-    size_t at = vdit_net_enter(net, "blocks.%zu", layer), mark = vdit_net_mark(net), step;
+    size_t at = vdit_net_enter(net, "blocks.%zu", layer), step;
     double eps = w->config->eps;
     vdit_tensor *const kept = &x;
     vdit_tensor y, m[6];
@@ -119,7 +119,6 @@ static vdit_tensor block(vdit_net *net, const wan_run *w, size_t layer, vdit_ten
     x = vdit_net_gated_add(net, x, m[5], y);
 
     vdit_net_record(net, &x);
-    vdit_net_release(net, mark, &kept, 1);
     vdit_net_leave(net, at);
     return x;
 }
@@ -209,15 +208,19 @@ static vdit_tensor forward(vdit_net *net, const void *config)
 {
     const wan_config *c = config;
     wan_run w = {.config = c, .width = c->heads * c->head_width};
-    vdit_tensor x, time;
+    vdit_tensor x, time, *const kept = &x;
+    size_t mark;
 
     for (int axis = 0; axis < 3; axis++)
         w.count[axis] = net->call->latents->shape[2 + axis] / c->patch[axis];
     embed_places(net, &w);
     x = embed_patches(net, &w);
     embed_conditions(net, &w, &time);
-    for (size_t layer = 0; layer < c->layers; layer++)
+    mark = vdit_net_mark(net);
+    for (size_t layer = 0; layer < c->layers; layer++) {
         x = block(net, &w, layer, x);
+        vdit_net_release(net, mark, &kept, 1); /* and with the rest what the block was given */
+    }
     return project(net, &w, x, time);
 }
 
