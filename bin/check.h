@@ -144,4 +144,11 @@ int check_is_selected(const vdit_case *c);
  */
 vdit_verdict check_relations(check_job *j);
 
+/* Returns: 1 if there is a file of that name that says that it is a trace. */
+int check_is_trace(const char *path);
+
+/* Judges a trace by another and prints what was found. In: pattern of names, or NULL. */
+vdit_verdict check_trace(check_job *j, const char *expected_path, const char *actual_path,
+                         const char *pattern);
+
 #endif

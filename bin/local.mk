@@ -32,6 +32,7 @@ bin_PROGRAMS += %D%/vdit-check
 	%D%/check_pair.c \
 	%D%/check_print.c \
 	%D%/check_relations.c \
+	%D%/check_trace.c \
 	%D%/check_waivers.c \
 	%D%/relations.c \
 	%D%/relations.h \

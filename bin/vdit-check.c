@@ -24,8 +24,8 @@ static const program_option option_table[] = {
      program_read_text, &options.contract},
     {"sigma", 's', "FILE:NAME", "sigma of EXPECTED, for two tensor files", program_read_text,
      &options.sigma},
-    {"case", 0, "PATTERN", "only cases whose name fits the shell pattern", program_read_text,
-     &options.pattern},
+    {"case", 0, "PATTERN", "only cases, or activations, whose name fits the pattern",
+     program_read_text, &options.pattern},
     {"explain", 'x', NULL, "say what a case that fails is consistent with", program_read_flag,
      &options.explain},
     {"picture", 0, "FILE", "with --explain: the residual of the worst case, as a PNG image",
@@ -45,7 +45,7 @@ static const program self = {
     "[OPTION...] CORPUS OUTPUTS\n[OPTION...] --exec COMMAND RECIPE|CORPUS\n"
     "[OPTION...] --backend NAME RECIPE|CORPUS\n[OPTION...] --plugin FILE[:NAME] RECIPE|CORPUS\n"
     "--relations --backend NAME|--plugin FILE[:NAME] [OPTION...] [RECIPE]\n"
-    "[OPTION...] EXPECTED ACTUAL",
+    "[OPTION...] EXPECTED ACTUAL\n[OPTION...] TRACE TRACE",
     option_table,
 };
 
@@ -292,11 +292,29 @@ static void judge_cases(check_job *j, const char *argument)
     }
 }
 
-/* What the options and operands ask for; fails if they do not fit. Returns: 1 for two files. */
+/* What two operands, or one, are. */
+enum { IS_CASES, IS_PAIR, IS_TRACE };
+
+/* What goes with cases and not with two files. */
+static void check_usage_of_files(int kind)
+{
+    if (kind == IS_CASES && options.sigma != NULL)
+        program_fail("--sigma goes with two tensor files");
+    if (kind == IS_TRACE && options.sigma != NULL)
+        program_fail("--sigma goes with two tensors: a trace has its own");
+    if (kind != IS_CASES && options.contract != NULL && strcmp(options.contract, "auto") == 0)
+        program_fail("--contract auto goes with cases, not with two tensor files");
+    if (kind == IS_PAIR && options.pattern != NULL)
+        program_fail("--case goes with cases and traces, not with two tensor files");
+    if (kind == IS_TRACE && options.waivers != NULL)
+        program_fail("--waivers goes with cases, not with traces");
+}
+
+/* What the options and operands ask for; fails if they do not fit. Returns: IS_... */
 static int check_usage(int count, char **operands)
 {
     int callees = (options.command != NULL) + (options.backend != NULL) + (options.plugin != NULL);
-    int wanted = callees ? 1 : 2, is_pair;
+    int wanted = callees ? 1 : 2, kind = IS_CASES, is_pair;
 
     if (callees > 1)
         program_fail("--exec, --backend and --plugin exclude each other");
@@ -305,22 +323,21 @@ static int check_usage(int count, char **operands)
     if (options.relations && (options.backend == NULL) == (options.plugin == NULL))
         program_fail("--relations goes with --backend or --plugin");
     if (options.relations && count == 0)
-        return 0;
+        return IS_CASES;
     if (count != wanted)
         program_fail("%d operands where %d were expected; see vdit-check --help", count, wanted);
     is_pair = wanted == 2 && !is_folder(operands[0]) && !is_folder(operands[1]);
-    if (options.sigma != NULL && !is_pair)
-        program_fail("--sigma goes with two tensor files");
-    if (options.contract != NULL && strcmp(options.contract, "auto") == 0 && is_pair)
-        program_fail("--contract auto goes with cases, not with two tensor files");
-    if (options.pattern != NULL && is_pair)
-        program_fail("--case goes with cases, not with two tensor files");
+    if (is_pair && (check_is_trace(operands[0]) || check_is_trace(operands[1])))
+        kind = IS_TRACE;
+    else if (is_pair)
+        kind = IS_PAIR;
+    check_usage_of_files(kind);
     if (wanted == 2 && !is_pair && !is_folder(operands[1]))
         program_fail("%s: a folder of outputs was expected", operands[1]);
     if (wanted == 2 && !is_pair && is_corpus(operands[1]))
         program_fail("%s: a corpus, whose goldens would judge themselves; outputs were expected",
                      operands[1]);
-    return is_pair;
+    return kind;
 }
 
 static void set_up(check_job *j)
@@ -374,14 +391,14 @@ int main(int argc, char **argv)
     static const int statuses[] = {[VDIT_FAILS] = 1, [VDIT_INCONCLUSIVE] = 3, [VDIT_HOLDS] = 0};
     static check_job j;
     char **operands;
-    int count = program_parse(&self, argc, argv, &operands), is_pair;
+    int count = program_parse(&self, argc, argv, &operands);
+    int kind = check_usage(count, operands);
     vdit_verdict verdict;
 
-    is_pair = check_usage(count, operands);
     set_up(&j);
     j.printer.is_json = options.is_json;
     j.printer.levels = j.is_auto ? &j.levels : NULL;
-    j.printer.noun = is_pair ? "tensor" : "case";
+    j.printer.noun = kind == IS_PAIR ? "tensor" : "case";
     if (options.relations) {
         read_cases(&j, count == 1 ? operands[0] : "quick");
         count_selected(&j);
@@ -389,7 +406,12 @@ int main(int argc, char **argv)
         vdit_run_free(j.run);
         return program_finish(statuses[verdict]);
     }
-    if (is_pair) {
+    if (kind == IS_TRACE) {
+        verdict = check_trace(&j, operands[0], operands[1], options.pattern);
+        vdit_run_free(j.run);
+        return program_finish(statuses[verdict]);
+    }
+    if (kind == IS_PAIR) {
         check_pair(&j, operands[0], operands[1], options.sigma);
     } else {
         j.outputs = count == 2 ? operands[1] : NULL;

@@ -218,6 +218,7 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/judge_measure.c \
 	%D%/golden/judge_observed.c \
 	%D%/golden/judge_ratio.c \
+	%D%/golden/judge_trace.c \
 	%D%/golden/layout.c \
 	%D%/golden/layout.h \
 	%D%/golden/make.c \

@@ -193,4 +193,49 @@ VDIT_API void vdit_tally_add(vdit_tally *tally, const vdit_case_finding *finding
  */
 VDIT_API vdit_verdict vdit_tally_verdict(const vdit_tally *tally);
 
+/* One activation of two traces. */
+typedef struct vdit_trace_line {
+    const char *name;
+    int agrees, missing;
+    int measured;     /* 0 if it is missing or cannot be compared: the numbers are 0 */
+    char reason[160]; /* why it does not agree, with the numbers; "" if it does */
+    size_t count, unequal,
+        specials;     /* elements; of other values; with NaN or an infinity on one side alone */
+    double rms, peak; /* of |actual - expected|: root mean square, the largest */
+    double size;      /* root mean square of expected */
+    double sigma, sigma_peak; /* the same of an honest kernel's noise */
+    double z, z_peak;         /* rms / sigma, peak / sigma_peak */
+    int rank;
+    size_t where[VDIT_MAX_RANK]; /* of the largest */
+    double expected, actual;     /* there */
+} vdit_trace_line;
+
+/* Two traces. */
+typedef struct vdit_trace_finding {
+    vdit_verdict verdict;
+    vdit_trace_line *lines; /* [count], in the order of execution, in the run's memory */
+    size_t count;
+    size_t first;                        /* line: the first that diverges; count if none does */
+    size_t compared, diverging, missing; /* lines */
+    size_t more;                         /* activations of actual that expected lacks */
+    const char *noise;                   /* the contract whose noise is the yardstick */
+    int guessed;                         /* 1: no trace has a sigma, and it was guessed */
+    char text[400];                      /* what it comes to, as a sentence or two */
+} vdit_trace_finding;
+
+/*
+ * Judges a trace (vdit-trace(5)) by another, activation by activation in the order of execution. The yardstick is the sigma of
+ * expected, else of actual: an activation diverges if the root mean square or the largest of its distances exceeds the judge's
+ * limit for z times that of the noise, or if NaN or infinities are elsewhere. Without any sigma one is guessed from the
+ * contract's units and the number of activations before; then what agrees is inconclusive.
+ * Out: finding. In: pattern of names (vdit_name_matches) or NULL; contract for the guess, or NULL: by dtype.
+ * Returns: VDIT_OK if it could be judged, whatever was found.
+ */
+VDIT_API vdit_status vdit_trace_judge(vdit_run *run, vdit_trace_finding *finding,
+                                      const vdit_file *expected, const vdit_file *actual,
+                                      const char *pattern, const vdit_contract *contract);
+
+/* Returns: 1 if the file says that it is a trace. */
+VDIT_API int vdit_file_is_trace(const vdit_file *file);
+
 #endif
