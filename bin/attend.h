@@ -140,14 +140,6 @@ void attend_outputs_write(attend_job *job);
 /* Removes the outputs and the meters' files that were written: a failure leaves none. */
 void attend_outputs_remove(const attend_job *job);
 
-/* Fails if the folder of path takes no new file. */
-void attend_folder_check(const char *option, const char *path);
-
-int attend_has_suffix(const char *path, const char *suffix);
-
-/* Prints what meters there are, with their options and results. */
-void attend_meters_list(void);
-
 /* Refuses at the start what is known to fail at the end. */
 void attend_meters_check(const attend_job *job);
 

@@ -1,42 +1,13 @@
 /* attend_meters.c - the meters of vdit-attend: what is asked for, and the files that they go to. */
 #include "config.h"
 #include "attend.h"
+#include "meters.h"
 #include "program.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Returns: 1 if the result has an axis of rows or keys, and so belongs into a file of arrays alone. */
-static int is_long(const char *shape)
-{
-    return strpbrk(shape, "RKSXY") != NULL;
-}
-
-static void print_one(const vdit_meter_info *info)
-{
-    printf("%s - %s\n    %s%s%s\n", info->name, info->about,
-           info->passes == 1   ? "one pass"
-           : info->passes == 2 ? "two passes"
-                               : "passes of its own",
-           info->ids[0] ? "; " : "", info->ids);
-    for (size_t i = 0; info->options != NULL && info->options[i].name != NULL; i++)
-        printf("    :%s=%s    %s\n", info->options[i].name, info->options[i].value,
-               info->options[i].about);
-    for (size_t i = 0; info->outputs[i].name != NULL; i++)
-        printf("    %s%s%s  %s [%s]  %s\n", info->name, info->outputs[i].name[0] ? "." : "",
-               info->outputs[i].name, vdit_dtype_name(info->outputs[i].dtype),
-               info->outputs[i].shape, info->outputs[i].about);
-}
-
-void attend_meters_list(void)
-{
-    const vdit_meter_info *info;
-
-    for (size_t i = 0; (info = vdit_meter_at(i)) != NULL; i++)
-        print_one(info);
-}
 
 /* Fails if another output goes to the i-th file of meters. */
 static void check_apart(const attend_settings *set, size_t i)
@@ -62,13 +33,13 @@ void attend_meters_check(const attend_job *job)
     for (size_t i = 0; i < set->measures_count; i++) {
         const char *path = set->measures[i];
 
-        if (!attend_has_suffix(path, ".json") && !attend_has_suffix(path, ".npz") &&
-            !attend_has_suffix(path, ".safetensors") && !attend_has_suffix(path, ".png"))
+        if (!program_has_suffix(path, ".json") && !program_has_suffix(path, ".npz") &&
+            !program_has_suffix(path, ".safetensors") && !program_has_suffix(path, ".png"))
             program_fail("--measures: %s: a name in .json, .npz, .safetensors or .png was expected",
                          path);
-        if (attend_has_suffix(path, ".png"))
+        if (program_has_suffix(path, ".png"))
             attend_picture_check(job, path);
-        attend_folder_check("measures", path);
+        program_folder_check("measures", path);
         check_apart(set, i);
     }
 }
@@ -108,79 +79,17 @@ void attend_meters_run(attend_job *job)
     program_check(job->run);
 }
 
-/* A number as JSON: null for NaN, a word for an infinity. */
-static json_t *number_json(const vdit_tensor *t, size_t at)
-{
-    const char *data = t->data;
-    double value;
-
-    vdit_load_f64(&value, 1, data + at * vdit_dtype_size(t->dtype), 1, t->dtype);
-    if (value != value)
-        return json_null();
-    if (isinf(value))
-        return json_string(value > 0 ? "inf" : "-inf");
-    return vdit_dtype_is_float(t->dtype) ? json_real(value) : json_integer((json_int_t)value);
-}
-
-/* The elements from at on, in nested lists from axis on. */
-static json_t *values_json(const vdit_tensor *t, int axis, size_t at)
-{
-    json_t *list;
-
-    if (axis == t->rank)
-        return number_json(t, at);
-    list = json_array();
-    for (size_t i = 0; i < t->shape[axis]; i++)
-        json_array_append_new(list, values_json(t, axis + 1, at + i * (size_t)t->stride[axis]));
-    return list;
-}
-
-/* Returns: the shape in letters of a result, such as "BHR". */
-static const char *letters_of(const vdit_meter_result *result)
-{
-    const vdit_meter_info *info;
-    size_t skip = strlen(result->meter);
-    const char *name = result->name + skip + (result->name[skip] == '.');
-
-    for (size_t i = 0; (info = vdit_meter_at(i)) != NULL; i++)
-        for (size_t n = 0; strcmp(info->name, result->meter) == 0 && info->outputs[n].name; n++)
-            if (strcmp(info->outputs[n].name, name) == 0)
-                return info->outputs[n].shape;
-    return "";
-}
-
-/* Adds a result to the entry of its meter, which is made if it is the first. */
-static void add_result(json_t *meters, const vdit_meter_result *result)
-{
-    json_t *entry = json_object_get(meters, result->meter), *value;
-    const char *letters = letters_of(result);
-    char shape[128];
-
-    if (entry == NULL) {
-        entry = json_pack("{s:s, s:{}}", "ids", result->ids, "results");
-        json_object_set_new(meters, result->meter, entry);
-    }
-    value =
-        json_pack("{s:s, s:s, s:s}", "dtype", vdit_dtype_name(result->tensor.dtype), "axes",
-                  letters, "shape", vdit_tensor_shape_text(shape, sizeof shape, &result->tensor));
-    if (!is_long(letters))
-        json_object_set_new(value, "value", values_json(&result->tensor, 0, 0));
-    json_object_set_new(json_object_get(entry, "results"), result->name, value);
-}
-
 static void write_json(attend_job *job, const char *path)
 {
     const vdit_tokens *tokens = &job->set->tokens;
-    json_t *meters = json_object(), *all;
+    json_t *all;
     char *text;
 
-    for (size_t i = 0; i < job->measured.count; i++)
-        add_result(meters, &job->measured.list[i]);
     all = json_pack("{s:s, s:s, s:f, s:{s:[I,I,I], s:I, s:b}, s:o}", "format", "vdit-meters/1",
                     "version", PACKAGE_VERSION, "scale", job->call.scale, "tokens", "video",
                     (json_int_t)tokens->frames, (json_int_t)tokens->height,
                     (json_int_t)tokens->width, "text", (json_int_t)tokens->text, "text_first",
-                    tokens->text_first, "meters", meters);
+                    tokens->text_first, "meters", meters_json(&job->measured));
     text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     json_decref(all);
     if (text == NULL)
@@ -225,9 +134,9 @@ void attend_meters_write(attend_job *job)
     const attend_settings *set = job->set;
 
     for (size_t i = 0; i < set->measures_count && vdit_run_status(job->run) == VDIT_OK; i++) {
-        if (attend_has_suffix(set->measures[i], ".json"))
+        if (program_has_suffix(set->measures[i], ".json"))
             write_json(job, set->measures[i]);
-        else if (attend_has_suffix(set->measures[i], ".png"))
+        else if (program_has_suffix(set->measures[i], ".png"))
             attend_picture_write(job, set->measures[i]);
         else
             write_arrays(job, set->measures[i]);

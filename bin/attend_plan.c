@@ -1,27 +1,9 @@
 /* attend_plan.c - the plan of vdit-attend: from its text to an edit for each head. */
 #include "attend.h"
 #include "program.h"
-#include <stdio.h>
 #include <string.h>
 
 #define PLAN_MAX ((size_t)1 << 20)
-
-/* Returns: the text of a plan file, in the run's memory. Out: size. */
-static char *read_text(attend_job *job, size_t *size, const char *path)
-{
-    char *text = vdit_run_alloc(job->run, PLAN_MAX + 1, 1);
-    FILE *file;
-
-    program_check(job->run);
-    file = fopen(path, "rb");
-    if (file == NULL)
-        program_fail("--plan-file: %s: cannot open", path);
-    *size = fread(text, 1, PLAN_MAX + 1, file);
-    if (ferror(file))
-        program_fail("--plan-file: %s: cannot read", path);
-    fclose(file);
-    return text;
-}
 
 static void parse_plan(attend_job *job)
 {
@@ -32,7 +14,7 @@ static void parse_plan(attend_job *job)
     if (set->plan != NULL && set->plan_file != NULL)
         program_fail("--plan and --plan-file exclude each other");
     if (set->plan_file != NULL)
-        text = read_text(job, &size, set->plan_file);
+        text = program_text(job->run, &size, "plan-file", set->plan_file, PLAN_MAX);
     if (vdit_plan_parse(job->run, &job->plan, text, size) != VDIT_OK)
         program_fail("%s: %s", set->plan_file ? set->plan_file : "--plan",
                      vdit_run_message(job->run));

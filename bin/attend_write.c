@@ -39,27 +39,6 @@ void attend_outputs_list(attend_job *job)
     to[ATTEND_KEEP].dtype = to[ATTEND_FREE].dtype = VDIT_U8;
 }
 
-int attend_has_suffix(const char *path, const char *suffix)
-{
-    size_t length = strlen(path), tail = strlen(suffix);
-
-    return length > tail && strcmp(path + length - tail, suffix) == 0;
-}
-
-void attend_folder_check(const char *option, const char *path)
-{
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-
-    if (length >= sizeof folder)
-        program_fail("--%s: %s: the path is too long", option, path);
-    snprintf(folder, sizeof folder, "%.*s", (int)length, path);
-    if (access(length ? folder : ".", W_OK) != 0)
-        program_fail("--%s: %s: cannot write into the folder %s", option, path,
-                     length ? folder : ".");
-}
-
 /* Returns: how many outputs go to the path of the i-th. */
 static int count_sharing(const attend_job *job, int i)
 {
@@ -79,9 +58,9 @@ void attend_outputs_check(const attend_job *job)
 
         if (to->path == NULL)
             continue;
-        is_npy = attend_has_suffix(to->path, ".npy");
-        is_npz = attend_has_suffix(to->path, ".npz");
-        if (!is_npy && !is_npz && !attend_has_suffix(to->path, ".safetensors"))
+        is_npy = program_has_suffix(to->path, ".npy");
+        is_npz = program_has_suffix(to->path, ".npz");
+        if (!is_npy && !is_npz && !program_has_suffix(to->path, ".safetensors"))
             program_fail("--%s: %s: a name in .safetensors, .npz or .npy was expected", to->option,
                          to->path);
         if ((is_npy || is_npz) && to->dtype == VDIT_BF16)
@@ -89,7 +68,7 @@ void attend_outputs_check(const attend_job *job)
                          to->option, to->path);
         if (is_npy && count_sharing(job, i) > 1)
             program_fail("--%s: %s: an npy file holds one tensor only", to->option, to->path);
-        attend_folder_check(to->option, to->path);
+        program_folder_check(to->option, to->path);
     }
 }
 

@@ -94,6 +94,12 @@ static json_t *line_json(const vdit_trace_line *line)
     return object;
 }
 
+/* Returns: the name of a line, null past the last. */
+static json_t *name_json(const vdit_trace_finding *f, size_t i)
+{
+    return i < f->count ? json_string(f->lines[i].name) : json_null();
+}
+
 static void print_json(const vdit_trace_finding *f)
 {
     json_t *lines = json_array(), *object;
@@ -101,9 +107,9 @@ static void print_json(const vdit_trace_finding *f)
     for (size_t i = 0; i < f->count; i++)
         json_array_append_new(lines, line_json(&f->lines[i]));
     object =
-        json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:o, s:b, s:o}", "format",
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:b, s:o}", "format",
                   "vdit-check-trace/1", "verdict", vdit_verdict_name(f->verdict), "text", f->text,
-                  "first", f->first < f->count ? json_string(f->lines[f->first].name) : json_null(),
+                  "first", name_json(f, f->first), "first_unequal", name_json(f, f->first_unequal),
                   "compared", (json_int_t)f->compared, "diverging", (json_int_t)f->diverging,
                   "missing", (json_int_t)f->missing, "not_expected", (json_int_t)f->more, "noise",
                   f->noise != NULL ? json_string(f->noise) : json_null(), "guessed", f->guessed,

@@ -2,6 +2,7 @@
 # takes libvdit-core.la in place of libvdit.la.
 noinst_LTLIBRARIES += libprogram.la
 libprogram_la_SOURCES = \
+	%D%/files.c \
 	%D%/plugin.c \
 	%D%/program.c \
 	%D%/program.h \
@@ -20,6 +21,8 @@ bin_PROGRAMS += %D%/vdit-attend
 	%D%/attend_read.c \
 	%D%/attend_write.c \
 	%D%/attend.h \
+	%D%/meters.c \
+	%D%/meters.h \
 	%D%/vdit-attend.c
 %C%_vdit_attend_LDADD = $(PROGRAM_LIBS)
 
@@ -40,6 +43,20 @@ bin_PROGRAMS += %D%/vdit-check
 	%D%/vdit-check.c
 %C%_vdit_check_LDADD = $(PROGRAM_LIBS)
 
+bin_PROGRAMS += %D%/vdit-forward
+%C%_vdit_forward_SOURCES = \
+	%D%/forward.h \
+	%D%/forward_inputs.c \
+	%D%/forward_plan.c \
+	%D%/forward_sites.c \
+	%D%/forward_say.c \
+	%D%/meters.c \
+	%D%/meters.h \
+	%D%/model_time.c \
+	%D%/model_time.h \
+	%D%/vdit-forward.c
+%C%_vdit_forward_LDADD = $(PROGRAM_LIBS)
+
 bin_PROGRAMS += %D%/vdit-golden
 %C%_vdit_golden_SOURCES = \
 	%D%/golden.h \
@@ -57,5 +74,7 @@ bin_PROGRAMS += %D%/vdit-model
 	%D%/model_inspect.c \
 	%D%/model_read.c \
 	%D%/model_sites.c \
+	%D%/model_time.c \
+	%D%/model_time.h \
 	%D%/vdit-model.c
 %C%_vdit_model_LDADD = $(PROGRAM_LIBS)

@@ -81,22 +81,6 @@ vdit_model *model_open(vdit_run *run, const char *path)
     return model;
 }
 
-/* Reads "21x60x104". */
-static void read_three(size_t three[3], const char *option, const char *text)
-{
-    char part[24];
-
-    for (int i = 0; i < 3; i++) {
-        size_t length = strcspn(text, "x");
-
-        snprintf(part, sizeof part, "%.*s", (int)(length < 23 ? length : 23), text);
-        if (!program_size(&three[i], part) || three[i] == 0 || three[i] >> 30 != 0 ||
-            (text[length] == 'x') != (i < 2))
-            program_fail("--%s: expected FRAMESxHEIGHTxWIDTH, three whole numbers from 1", option);
-        text += length + (i < 2);
-    }
-}
-
 void model_extents(vdit_run *run, const vdit_model *model, const model_settings *set,
                    vdit_extents *extents)
 {
@@ -107,9 +91,9 @@ void model_extents(vdit_run *run, const vdit_model *model, const model_settings 
     if (set->size != NULL && set->video != NULL)
         program_fail("--size and --video: expected one of them");
     if (set->size != NULL) {
-        read_three(three, "size", set->size);
+        program_grid(three, "size", set->size);
     } else if (set->video != NULL) {
-        read_three(three, "video", set->video);
+        program_grid(three, "video", set->video);
         three[0] = (three[0] - 1) / usual[kind].frames + 1;
         three[1] /= usual[kind].pixels;
         three[2] /= usual[kind].pixels;

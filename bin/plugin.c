@@ -1,5 +1,6 @@
-/* plugin.c - a backend from FILE[:NAME] of the command line. */
+/* plugin.c - a backend by its name, or from FILE[:NAME] of the command line. */
 #include "program.h"
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,4 +21,23 @@ const vdit_backend *program_plugin(vdit_run *run, const char *spec)
     if (backend == NULL)
         program_fail("%s: %s", path, vdit_run_message(run));
     return backend;
+}
+
+const vdit_backend *program_backend(vdit_run *run, const char *name, const char *plugin)
+{
+    const vdit_backend *found, *b;
+    char names[256] = "";
+
+    if (plugin != NULL && name != NULL)
+        program_fail("--plugin and --backend exclude each other");
+    if (plugin != NULL)
+        return program_plugin(run, plugin);
+    for (size_t i = 0; (b = vdit_backend_at(i)) != NULL; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", b->name);
+    }
+    found = vdit_backend_find(name != NULL ? name : "reference");
+    if (found == NULL)
+        program_fail("--backend: '%s' is none of %s", name, names);
+    return found;
 }

@@ -222,6 +222,21 @@ void program_read_size(void *into, const char *option, const char *text)
         program_fail("--%s: '%s' is not a whole number from 0 to %zu", option, text, SIZE_MAX);
 }
 
+void program_grid(size_t grid[3], const char *option, const char *text)
+{
+    char part[24];
+
+    for (int i = 0; i < 3; i++) {
+        size_t length = strcspn(text, "x");
+
+        snprintf(part, sizeof part, "%.*s", (int)(length < 23 ? length : 23), text);
+        if (!program_size(&grid[i], part) || grid[i] == 0 || grid[i] >> 30 != 0 ||
+            (text[length] == 'x') != (i < 2))
+            program_fail("--%s: expected FRAMESxHEIGHTxWIDTH, three whole numbers from 1", option);
+        text += length + (i < 2);
+    }
+}
+
 void program_read_threads(void *into, const char *option, const char *text)
 {
     size_t value;

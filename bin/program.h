@@ -55,12 +55,27 @@ program_read_fn program_read_double;  /* double, finite, decimal or hexadecimal 
 /* Out: value. In: text, decimal digits and nothing else. Returns: 1, or 0 with value untouched. */
 int program_size(size_t *value, const char *text);
 
+/* Out: grid, from "21x60x104", each from 1; fails, naming the option, where text is anything else. */
+void program_grid(size_t grid[3], const char *option, const char *text);
+
 /*
  * Reads a list of indices: "every:STRIDE", or numbers and ranges "0,7,100-199" (both ends counted).
  * Out: list, i64 [R], in the order given. In: option (for messages), text, limit: each is below it.
  */
 void program_read_indexes(vdit_run *run, vdit_tensor *list, const char *option, const char *text,
                           size_t limit);
+
+/* Returns: 1 if path ends so, with something before it. */
+int program_has_suffix(const char *path, const char *suffix);
+
+/* Fails if the folder of path takes no new file. */
+void program_folder_check(const char *option, const char *path);
+
+/*
+ * Reads a text file. Out: size, most + 1 if it is longer. Returns: it, in the run's memory and without a NUL; fails if it
+ * cannot be read.
+ */
+char *program_text(vdit_run *run, size_t *size, const char *option, const char *path, size_t most);
 
 /* Prints "NAME: message" as one line on stderr and exits with PROGRAM_FAILURE. */
 void program_fail(const char *format, ...) PROGRAM_NORETURN VDIT_PRINTF(1, 2);
@@ -82,6 +97,9 @@ int program_finish(int status);
  */
 void program_progress(vdit_run *run);
 
+/* The same, but the bar is that of one piece of work alone, whatever else reports beside it. */
+void program_progress_of(vdit_run *run, const char *what);
+
 /* Wipes the bar off the terminal, if one is shown: before anything else is printed there. */
 void program_progress_clear(void);
 
@@ -101,6 +119,12 @@ double program_memory(void);
  * Returns: the backend; fails if there is none.
  */
 const vdit_backend *program_plugin(vdit_run *run, const char *spec);
+
+/*
+ * Returns: the backend that the options --backend and --plugin ask for, either of which may be NULL; fails if there is
+ * none, or both are given.
+ */
+const vdit_backend *program_backend(vdit_run *run, const char *name, const char *plugin);
 
 /*
  * Finds a data file. argument is a path if it names a file or folder or holds a slash; else

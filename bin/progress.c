@@ -14,6 +14,7 @@
 static struct {
     int on_terminal, shown;
     char what[24];
+    const char *only; /* NULL: whatever reports */
     double start, last;
 } bar;
 
@@ -62,6 +63,8 @@ static int show(void *state, const char *what, double done, double total)
     double now = program_seconds(), part = total > 0 ? done / total : 1;
 
     (void)state;
+    if (bar.only != NULL && strcmp(bar.only, what) != 0)
+        return interrupted;
     if (strncmp(bar.what, what, sizeof bar.what - 1) != 0) {
         snprintf(bar.what, sizeof bar.what, "%s", what);
         bar.start = now;
@@ -85,6 +88,13 @@ void program_progress(vdit_run *run)
     sigaction(SIGTERM, &action, NULL);
     program_progress_clear();
     bar.what[0] = '\0';
+    bar.only = NULL;
     bar.on_terminal = isatty(STDERR_FILENO);
     vdit_run_set_progress(run, show, NULL);
+}
+
+void program_progress_of(vdit_run *run, const char *what)
+{
+    program_progress(run);
+    bar.only = what;
 }

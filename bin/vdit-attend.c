@@ -1,6 +1,7 @@
 /* vdit-attend.c - attention on tensors from files. Its man page, vdit-attend(1), is the contract. */
 #include "config.h"
 #include "attend.h"
+#include "meters.h"
 #include "program.h"
 #include <math.h>
 #include <stdio.h>
@@ -106,32 +107,10 @@ static const program self = {
     options,
 };
 
-static void choose_backend(attend_job *job)
-{
-    const char *name = set.backend ? set.backend : "reference";
-    char names[256] = "";
-    const vdit_backend *b;
-
-    if (set.plugin != NULL && set.backend != NULL)
-        program_fail("--plugin and --backend exclude each other");
-    if (set.plugin != NULL) {
-        job->backend = program_plugin(job->run, set.plugin);
-        return;
-    }
-
-    for (size_t i = 0; (b = vdit_backend_at(i)) != NULL; i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", b->name);
-    }
-    job->backend = vdit_backend_find(name);
-    if (job->backend == NULL)
-        program_fail("--backend: '%s' is none of %s", name, names);
-}
-
 /* Checks the words of the command line that need no file. */
 static void check_words(attend_job *job)
 {
-    choose_backend(job);
+    job->backend = program_backend(job->run, set.backend, set.plugin);
     if (strcmp(set.layout, "BHND") != 0 && strcmp(set.layout, "BNHD") != 0)
         program_fail("--layout: '%s' is none of BHND, BNHD", set.layout);
     if (set.dtype != NULL &&
@@ -139,7 +118,7 @@ static void check_words(attend_job *job)
          (job->dtype != VDIT_F32 && job->dtype != VDIT_BF16 && job->dtype != VDIT_F16)))
         program_fail("--dtype: '%s' is none of f32, bf16, f16", set.dtype);
     if (set.meters != NULL && strcmp(set.meters, "help") == 0) {
-        attend_meters_list();
+        meters_list();
         exit(program_finish(0));
     }
     if (!set.estimate && set.output == NULL && set.lse == NULL && set.map == NULL &&

@@ -207,6 +207,7 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/family.c \
 	%D%/golden/generate.c \
 	%D%/golden/golden.c \
+	%D%/golden/inputs.c \
 	%D%/golden/judge.c \
 	%D%/golden/judge.h \
 	%D%/golden/judge_call.c \

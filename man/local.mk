@@ -4,6 +4,7 @@ dist_man_MANS += \
 	%D%/vdit-check.1 \
 	%D%/vdit-cogvideox.7 \
 	%D%/vdit-corpus.5 \
+	%D%/vdit-forward.1 \
 	%D%/vdit-golden.1 \
 	%D%/vdit-hunyuan.7 \
 	%D%/vdit-meters.7 \
@@ -11,6 +12,7 @@ dist_man_MANS += \
 	%D%/vdit-model.1 \
 	%D%/vdit-plan.7 \
 	%D%/vdit-recipe.5 \
+	%D%/vdit-trace.5 \
 	%D%/vdit-wan.7 \
 	%D%/vdit.7 \
 	%D%/vdit_attention.3 \

@@ -139,6 +139,10 @@ check_PROGRAMS += %D%/test_model_site
 %C%_test_model_site_SOURCES = %D%/test_model_site.c $(TOY_MODEL)
 %C%_test_model_site_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_judge_trace
+%C%_test_judge_trace_SOURCES = %D%/test_judge_trace.c $(TOY_MODEL)
+%C%_test_judge_trace_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_trace
 %C%_test_trace_SOURCES = %D%/test_trace.c $(TOY_MODEL)
 %C%_test_trace_LDADD = $(TEST_LIBS)
@@ -232,7 +236,7 @@ check_PROGRAMS += %D%/fuzz_config %D%/fuzz_json %D%/fuzz_npy %D%/fuzz_npz %D%/fu
 %C%_fuzz_plan_LDADD = libvdit-core.la
 %C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(FUZZ_REPLAY)
 %C%_fuzz_safetensors_LDADD = libvdit-core.la
-EXTRA_DIST += %D%/exact_attention.py %D%/cuda_on_threads.cpp %D%/plugin_odd.c
+EXTRA_DIST += %D%/exact_attention.py %D%/cuda_on_threads.cpp %D%/plugin_broken.c %D%/plugin_odd.c
 EXTRA_DIST += %D%/files %D%/fuzz-seeds %D%/fuzz.sh
 
 if HAVE_MPFR
@@ -464,6 +468,7 @@ dist_check_SCRIPTS += \
 	%D%/explain.sh \
 	%D%/exports.sh \
 	%D%/format.sh \
+	%D%/forward.sh \
 	%D%/golden.sh \
 	%D%/headers.sh \
 	%D%/house.sh \

@@ -251,8 +251,8 @@ static int operands_agree(const vdit_trace_finding *f, const char *name)
     return agree == 3;
 }
 
-/* Says what the lines come to. */
-static void conclude(vdit_trace_finding *f)
+/* Says which is the first that diverges, and what it follows from. */
+static void say_first(vdit_trace_finding *f)
 {
     const vdit_trace_line *first = &f->lines[f->first], *before = NULL;
     size_t agree = 0;
@@ -262,11 +262,7 @@ static void conclude(vdit_trace_finding *f)
             before = &f->lines[i];
             agree++;
         }
-    if (f->compared == 0)
-        snprintf(f->text, sizeof f->text, "no activation is in both traces");
-    else if (f->first == f->count)
-        snprintf(f->text, sizeof f->text, "all %zu activations that are in both agree", agree);
-    else if (operands_agree(f, first->name))
+    if (operands_agree(f, first->name))
         snprintf(f->text, sizeof f->text,
                  "%.100s is the first that diverges: the attention itself, whose q, k and v agree",
                  first->name);
@@ -274,9 +270,28 @@ static void conclude(vdit_trace_finding *f)
         snprintf(f->text, sizeof f->text, "%.100s, the first of all, diverges", first->name);
     else
         snprintf(f->text, sizeof f->text,
-                 "%.100s is the first that diverges: it, or what lies between it and %.100s, the "
-                 "last of %zu before it that agree",
+                 "%.100s is the first that diverges: it, or what lies between it and %.100s; the "
+                 "%zu before it agree",
                  first->name, before->name, agree);
+}
+
+/* Says what the lines come to. */
+static void conclude(vdit_trace_finding *f)
+{
+    size_t used;
+
+    if (f->compared == 0) {
+        snprintf(f->text, sizeof f->text, "no activation is in both traces");
+    } else if (f->first == f->count) {
+        snprintf(f->text, sizeof f->text, "all %zu activations that are in both agree",
+                 f->compared);
+    } else {
+        say_first(f);
+        used = strlen(f->text);
+        if (f->first_unequal < f->first)
+            snprintf(f->text + used, sizeof f->text - used,
+                     "; the first that differs at all is %.100s", f->lines[f->first_unequal].name);
+    }
 }
 
 /* Judges each name that the pattern takes. */
@@ -316,8 +331,6 @@ static size_t count_more(const judge *j)
 static void judge_all(judge *j, const char *pattern)
 {
     vdit_trace_finding *f = j->finding;
-    int unequal = 0;
-
     f->lines = vdit_run_alloc(j->run, json_array_size(j->order) + 1, sizeof *f->lines);
     if (f->lines == NULL)
         return;
@@ -325,9 +338,9 @@ static void judge_all(judge *j, const char *pattern)
     judge_lines(j, pattern);
     f->missing = count_missing(j);
     f->more = count_more(j);
-    for (size_t i = 0; i < f->count; i++)
-        unequal |= f->lines[i].unequal > 0;
-    f->guessed &= unequal; /* equal values need no yardstick */
+    while (f->first_unequal < f->count && f->lines[f->first_unequal].unequal == 0)
+        f->first_unequal++;
+    f->guessed &= f->first_unequal < f->count; /* equal values need no yardstick */
     if (f->compared == 0 || f->diverging > 0)
         f->verdict = VDIT_FAILS;
     else

@@ -35,6 +35,11 @@ static void check_input(vdit_run *run, const char *name, const vdit_tensor *give
                       vdit_tensor_shape_text(wanted, sizeof wanted, expected));
 }
 
+vdit_extents vdit_forward_extents(const vdit_model *model, const vdit_forward *call)
+{
+    return model->family->extents(call);
+}
+
 vdit_status vdit_model_inputs_of(vdit_run *run, const vdit_model *model,
                                  const vdit_extents *extents, vdit_model_inputs *inputs)
 {

@@ -192,7 +192,7 @@ vdit_tensor vdit_net_sinusoid(vdit_net *net, vdit_tensor t, size_t width)
     size_t shape[] = {t.shape[0], width};
     vdit_tensor y = vdit_net_new(net, VDIT_F32, 2, shape);
 
-    vdit_net_jitter(net, &t, 2); /* of the frequency and of the product */
+    vdit_net_jitter(net, &t, 1); /* of the frequency and of the product */
     if (runs(net))
         vdit_sinusoid(net->run, &y, &t, 10000, 0, 1);
     vdit_net_perturb(net, &y, 1);
@@ -209,7 +209,7 @@ void vdit_net_rotary_table(vdit_net *net, vdit_tensor *cosine, vdit_tensor *sine
         shape[1] += widths[axis] / 2;
     *cosine = vdit_net_new(net, VDIT_F32, 2, shape);
     *sine = vdit_net_new(net, VDIT_F32, 2, shape);
-    vdit_net_jitter(net, &moved, 1); /* of the product */
+    vdit_net_jitter(net, &moved, 0.5); /* of the product */
     if (runs(net))
         vdit_rotary_table(net->run, cosine, sine, &moved, widths, theta);
     vdit_net_perturb(net, cosine, 1);
@@ -224,7 +224,7 @@ void vdit_net_rotary_learned(vdit_net *net, vdit_tensor *cosine, vdit_tensor *si
 
     *cosine = vdit_net_new(net, VDIT_F32, 3, shape);
     *sine = vdit_net_new(net, VDIT_F32, 3, shape);
-    vdit_net_jitter(net, &moved, 1);
+    vdit_net_jitter(net, &moved, 0.5);
     if (runs(net))
         vdit_rotary_learned(net->run, cosine, sine, &moved, frequency);
     vdit_net_perturb(net, cosine, 1);

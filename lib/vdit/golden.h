@@ -348,4 +348,14 @@ VDIT_API vdit_status vdit_network_recipe_verify(vdit_run *run, size_t *failures,
                                                 const char *manifest,
                                                 const vdit_corpus_options *options);
 
+/*
+ * The inputs of a call of a network as facts of a seed: latents, text and pooled text are normal numbers, rounded to f32,
+ * tensors 0, 1 and 2 of the case (vdit-recipe(5)); every text row is valid; the time is 500 and the guidance 6000.
+ * Out: inputs, with data for all that the network takes, and the output not cleared; in the run's memory.
+ * Returns: VDIT_OK, or what vdit_model_inputs_of says.
+ */
+VDIT_API vdit_status vdit_inputs_draw(vdit_run *run, vdit_model_inputs *inputs,
+                                      const vdit_model *model, const vdit_extents *extents,
+                                      uint64_t seed);
+
 #endif

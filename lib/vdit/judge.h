@@ -215,7 +215,8 @@ typedef struct vdit_trace_finding {
     vdit_verdict verdict;
     vdit_trace_line *lines; /* [count], in the order of execution, in the run's memory */
     size_t count;
-    size_t first;                        /* line: the first that diverges; count if none does */
+    size_t first;         /* line: the first that diverges; count if none does */
+    size_t first_unequal; /* the first with another value at all; count if none has */
     size_t compared, diverging, missing; /* lines */
     size_t more;                         /* activations of actual that expected lacks */
     const char *noise;                   /* the contract whose noise is the yardstick */

@@ -185,6 +185,9 @@ typedef struct vdit_forward {
 /* Out: call, cleared, in f32. */
 VDIT_API void vdit_forward_init(vdit_forward *call);
 
+/* Returns: the extents of a call whose latents have five axes and whose text has three, without looking further. */
+VDIT_API vdit_extents vdit_forward_extents(const vdit_model *model, const vdit_forward *call);
+
 /*
  * Runs the denoiser once. Out: call->output. Returns: VDIT_OK or the failure, with output untouched where the call
  * itself is at fault.
