@@ -278,6 +278,13 @@ static void shape_text(char *text, size_t size, const vdit_case *c)
         snprintf(text, size, "%zux%zu %zux%zu d%zu", c->B, c->H, c->Nq, c->Nk, c->d);
     else if (c->op == VDIT_OP_LINEAR || c->op == VDIT_OP_MATMUL)
         snprintf(text, size, "%zux%zux%zu", c->M, c->K, c->N);
+    else if (c->op == VDIT_OP_CONV)
+        snprintf(text, size, "%zux%zu %zux%zux%zu", c->K, c->N, c->tokens.frames, c->tokens.height,
+                 c->tokens.width);
+    else if (c->op == VDIT_OP_GROUP_NORM)
+        snprintf(text, size, "%zux%zux%zu", c->M, c->K, c->N);
+    else if (c->M != 0)
+        snprintf(text, size, "%zux%zu", c->M, c->N);
     else
         snprintf(text, size, "%zu", c->N);
 }

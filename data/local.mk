@@ -22,6 +22,7 @@ dist_recipes_DATA = \
 	%D%/recipes/mutants.json \
 	%D%/recipes/networks.json \
 	%D%/recipes/offset.json \
+	%D%/recipes/operators.json \
 	%D%/recipes/quick.json \
 	%D%/recipes/video.json
 manifestsdir = $(pkgdatadir)/manifests
@@ -33,6 +34,7 @@ dist_manifests_DATA = \
 	%D%/manifests/mutants.json \
 	%D%/manifests/networks.json \
 	%D%/manifests/offset.json \
+	%D%/manifests/operators.json \
 	%D%/manifests/quick.json \
 	%D%/manifests/video.json
 

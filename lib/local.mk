@@ -220,6 +220,9 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/judge_observed.c \
 	%D%/golden/judge_ratio.c \
 	%D%/golden/judge_trace.c \
+	%D%/golden/layer.c \
+	%D%/golden/layer.h \
+	%D%/golden/layer_sigma.c \
 	%D%/golden/layout.c \
 	%D%/golden/layout.h \
 	%D%/golden/make.c \

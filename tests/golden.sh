@@ -50,6 +50,8 @@ for threads in 1 2 7; do
 done
 run 0 verify quick
 ok 'the manifest of quick holds' $?
+run 0 verify operators
+ok 'the manifest of operators holds' $?
 run 0 verify "$srcdir/data/quick"
 ok 'the shipped corpus of quick holds' $?
 run 0 verify edits --case mask-head-video-bf16-212 --case mix-align-video-f32-106 \
@@ -75,7 +77,7 @@ run 2 list ./bad.json && says 'bad.json: case 1: "width": expected a whole numbe
 ok 'a bad recipe of networks is refused with one line' $?
 cmp -s "$srcdir/data/quick/manifest.json" "$srcdir/data/manifests/quick.json"
 ok 'both manifests of quick are the same' $?
-for recipe in attention cross edits meters mutants offset quick video; do
+for recipe in attention cross edits meters mutants offset operators quick video; do
     run 0 list $recipe
     ok "the recipe $recipe is valid" $?
 done

@@ -5,7 +5,7 @@
 #
 # One build sees both recipes at every thread count; the others see `quick` at every thread count and
 # `attention` with 2 threads; an older processor, which is emulated, sees `quick`. The recipes `edits` and
-# `meters`, which were made with gcc, are verified as built by clang.
+# `meters` and `operators`, which were made with gcc, are verified as built by clang.
 set -u
 : "${srcdir:?}" "${builddir:?}" "${MAKE:=make}"
 VDIT_DATA=$srcdir/data
@@ -85,7 +85,7 @@ for threads in 1 7; do
 done
 name=clang-O3
 [ -x "$top/$name/bin/vdit-golden" ] || name=gcc-O3
-for recipe in edits meters; do
+for recipe in edits meters operators; do
     verify $name $recipe 2
 done
 

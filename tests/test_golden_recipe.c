@@ -67,8 +67,17 @@ static void every_bad_case_is_named(void **state)
         {"{" CASE "}, {" CASE ", \"M\": 1, \"name\": \"x\"}",
          "case 2 (x): attention has no key \"M\"", VDIT_ERR_FORMAT},
         {"7", "case 1 (no op): expected an object", VDIT_ERR_FORMAT},
-        {"{\"op\": \"conv\"}", "\"op\": expected attention, linear, matmul, exp or log",
-         VDIT_ERR_FORMAT},
+        {"{\"op\": \"softmax\"}",
+         "\"op\": expected the name of an operator, such as attention or linear", VDIT_ERR_FORMAT},
+        {"{\"op\": \"rotary\", \"dtype\": \"f32\", \"family\": \"normal\", \"seed\": 1, \"M\": 1, "
+         "\"N\": 3}",
+         "rotary needs an even N, not 3", VDIT_ERR_FORMAT},
+        {"{\"op\": \"group_norm\", \"dtype\": \"f32\", \"family\": \"normal\", \"seed\": 1, \"M\": "
+         "1, \"K\": 3, \"N\": 3}",
+         "group_norm needs an even K, not 3", VDIT_ERR_FORMAT},
+        {"{\"op\": \"conv\", \"dtype\": \"f32\", \"family\": \"normal\", \"seed\": 1, \"K\": 1, "
+         "\"N\": 3}",
+         "\"video\" is missing", VDIT_ERR_FORMAT},
         {"{\"op\": \"exp\", \"dtype\": \"f32\", \"family\": \"normal\", \"seed\": 1}",
          "\"N\" is missing", VDIT_ERR_FORMAT},
         {"{\"op\": \"exp\", \"dtype\": \"f64\", \"family\": \"normal\", \"seed\": 1, \"N\": 1}",

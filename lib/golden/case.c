@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "golden/case.h"
+#include "golden/layer.h"
 
 static const char *const operators[VDIT_OPERATOR_COUNT] = {
     [VDIT_OP_ATTENTION] = "attention",
@@ -9,6 +10,14 @@ static const char *const operators[VDIT_OPERATOR_COUNT] = {
     [VDIT_OP_MATMUL] = "matmul",
     [VDIT_OP_EXP] = "exp",
     [VDIT_OP_LOG] = "log",
+    [VDIT_OP_CONV] = "conv",
+    [VDIT_OP_ADD] = "add",
+    [VDIT_OP_MODULATE] = "modulate",
+    [VDIT_OP_GATED_ADD] = "gated_add",
+    [VDIT_OP_LAYER_NORM] = "layer_norm",
+    [VDIT_OP_RMS_NORM] = "rms_norm",
+    [VDIT_OP_GROUP_NORM] = "group_norm",
+    [VDIT_OP_ROTARY] = "rotary",
 };
 
 const char *vdit_operator_name(vdit_operator op)
@@ -45,6 +54,13 @@ vdit_status vdit_case_name(vdit_run *run, vdit_case *c, const char *label)
         snprintf(size, sizeof size, "%zux%zu", c->Nq, c->Nk);
     else if (c->op == VDIT_OP_LINEAR || c->op == VDIT_OP_MATMUL)
         snprintf(size, sizeof size, "%zux%zux%zu", c->M, c->K, c->N);
+    else if (c->op == VDIT_OP_CONV)
+        snprintf(size, sizeof size, "%zux%zux%zux%zux%zu", c->K, c->N, c->tokens.frames,
+                 c->tokens.height, c->tokens.width);
+    else if (c->op == VDIT_OP_GROUP_NORM)
+        snprintf(size, sizeof size, "%zux%zux%zu", c->M, c->K, c->N);
+    else if (vdit_layer_has(c->op))
+        snprintf(size, sizeof size, "%zux%zu", c->M, c->N);
     else
         snprintf(size, sizeof size, "%zu", c->N);
     snprintf(name, sizeof name, "%s-%s-%s-%s", label ? label : operators[c->op], c->family->name,
@@ -141,8 +157,31 @@ static volume plain_volume(const vdit_case *c)
     return v;
 }
 
+/* Every element of the output takes a product of depth K patches, or a few operations. */
+static volume layer_volume(const vdit_case *c)
+{
+    volume v = {0};
+
+    for (int i = 0; i <= VDIT_LAYER_INPUTS; i++) {
+        size_t shape[VDIT_MAX_RANK];
+        double count = 1;
+        int rank;
+
+        if (vdit_layer_tensor(c, i, &rank, shape) == NULL)
+            continue;
+        for (int axis = 0; axis < rank; axis++)
+            count *= (double)shape[axis];
+        *(i == VDIT_LAYER_INPUTS ? &v.out : &v.in) += count;
+    }
+    v.largest = greater(v.in, v.out);
+    v.flops = v.out * (c->op == VDIT_OP_CONV ? 8 * (double)c->K : 8);
+    return v;
+}
+
 static volume volume_of(const vdit_case *c)
 {
+    if (vdit_layer_has(c->op))
+        return layer_volume(c);
     return c->op == VDIT_OP_ATTENTION ? attention_volume(c) : plain_volume(c);
 }
 
@@ -278,6 +317,8 @@ vdit_status vdit_case_check(vdit_run *run, const vdit_case *c, const char *where
         (check_lengths(run, c, where) != VDIT_OK || check_scale(run, c, where) != VDIT_OK ||
          check_layout(run, c, where) != VDIT_OK || check_tokens(run, c, where) != VDIT_OK ||
          check_video(run, c, where) != VDIT_OK))
+        return vdit_run_status(run);
+    if (vdit_layer_has(c->op) && vdit_layer_check(run, c, where) != VDIT_OK)
         return vdit_run_status(run);
     return check_size(run, c, where);
 }

@@ -8,13 +8,18 @@
 #include "golden/planned.h"
 #include "golden/layout.h"
 
-#define BIT(op)         (1u << (op))
-#define ATTENTION       BIT(VDIT_OP_ATTENTION)
-#define PRODUCTS        (BIT(VDIT_OP_LINEAR) | BIT(VDIT_OP_MATMUL))
-#define ELEMENTS        (BIT(VDIT_OP_EXP) | BIT(VDIT_OP_LOG))
+#define BIT(op)   (1u << (op))
+#define ATTENTION BIT(VDIT_OP_ATTENTION)
+#define PRODUCTS  (BIT(VDIT_OP_LINEAR) | BIT(VDIT_OP_MATMUL))
+#define ELEMENTS  (BIT(VDIT_OP_EXP) | BIT(VDIT_OP_LOG))
+#define CONV      BIT(VDIT_OP_CONV)
+#define CHANNELS  (CONV | BIT(VDIT_OP_GROUP_NORM))
+#define ROWS                                                                                       \
+    (BIT(VDIT_OP_ADD) | BIT(VDIT_OP_MODULATE) | BIT(VDIT_OP_GATED_ADD) | BIT(VDIT_OP_LAYER_NORM) | \
+     BIT(VDIT_OP_RMS_NORM) | BIT(VDIT_OP_GROUP_NORM) | BIT(VDIT_OP_ROTARY))
 #define LIST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;=+-_ %"
 
-#define ALL (ATTENTION | PRODUCTS | ELEMENTS)
+#define ALL (ATTENTION | PRODUCTS | ELEMENTS | CONV | ROWS)
 
 typedef struct reader {
     vdit_run *run;
@@ -52,7 +57,7 @@ static vdit_status read_extent(reader *r, json_t *value, size_t *extent)
 static vdit_status read_op(reader *r, json_t *value)
 {
     if (!json_is_string(value) || !vdit_operator_find(&r->c->op, json_string_value(value)))
-        return expected(r, "attention, linear, matmul, exp or log");
+        return expected(r, "the name of an operator, such as attention or linear");
     return VDIT_OK;
 }
 
@@ -217,13 +222,14 @@ static const key keys[] = {
     {"Nk", ATTENTION, ATTENTION, NULL, offsetof(vdit_case, Nk)},
     {"d", ATTENTION, ATTENTION, NULL, offsetof(vdit_case, d)},
     {"dv", ATTENTION, 0, NULL, offsetof(vdit_case, dv)},
-    {"M", PRODUCTS, PRODUCTS, NULL, offsetof(vdit_case, M)},
-    {"K", PRODUCTS, PRODUCTS, NULL, offsetof(vdit_case, K)},
-    {"N", PRODUCTS | ELEMENTS, PRODUCTS | ELEMENTS, NULL, offsetof(vdit_case, N)},
+    {"M", PRODUCTS | ROWS, PRODUCTS | ROWS, NULL, offsetof(vdit_case, M)},
+    {"K", PRODUCTS | CHANNELS, PRODUCTS | CHANNELS, NULL, offsetof(vdit_case, K)},
+    {"N", PRODUCTS | ELEMENTS | CONV | ROWS, PRODUCTS | ELEMENTS | CONV | ROWS, NULL,
+     offsetof(vdit_case, N)},
     {"bias", BIT(VDIT_OP_LINEAR), 0, read_bias, 0},
     {"scale", ATTENTION, 0, read_scale, 0},
     {"layout", ATTENTION, 0, read_layout, 0},
-    {"video", ATTENTION, 0, read_video, 0},
+    {"video", ATTENTION | CONV, CONV, read_video, 0},
     {"text", ATTENTION, 0, NULL, offsetof(vdit_case, tokens.text)},
     {"text_first", ATTENTION, 0, read_text_first, 0},
     {"plan", ATTENTION, 0, read_plan, 0},
@@ -296,14 +302,19 @@ vdit_status vdit_case_read(vdit_run *run, vdit_case *c, json_t *object, const ch
     return vdit_case_check(run, c, where);
 }
 
+static void write_video(vdit_text *text, const vdit_case *c)
+{
+    if (c->tokens.frames != 0)
+        vdit_text_print(text, ", \"video\": [%zu, %zu, %zu]", c->tokens.frames, c->tokens.height,
+                        c->tokens.width);
+}
+
 static void write_attention(vdit_text *text, const vdit_case *c)
 {
     vdit_text_print(text, ", \"scale\": \"%a\"", c->scale);
     if (c->axes != VDIT_AXES_BHND)
         vdit_text_print(text, ", \"layout\": \"%s\"", vdit_axes_name(c->axes));
-    if (c->tokens.frames != 0)
-        vdit_text_print(text, ", \"video\": [%zu, %zu, %zu]", c->tokens.frames, c->tokens.height,
-                        c->tokens.width);
+    write_video(text, c);
     if (c->tokens.text_first)
         vdit_text_print(text, ", \"text_first\": true");
     if (c->plan != NULL)
@@ -337,6 +348,8 @@ void vdit_case_write(vdit_text *text, const vdit_case *c)
     }
     if (c->bias)
         vdit_text_print(text, ", \"bias\": true");
+    if (c->op == VDIT_OP_CONV)
+        write_video(text, c);
     if (c->op == VDIT_OP_ATTENTION)
         write_attention(text, c);
 }

@@ -3,10 +3,11 @@
 #include "backend/known.h"
 #include "golden/bound.h"
 #include "golden/layout.h"
+#include "golden/layer.h"
 #include "golden/observed.h"
 #include "golden/planned.h"
 
-/* The names of the main output and of its sigma. */
+/* The names of the main output and of its sigma; those of the others are y and y.sigma. */
 static const struct {
     const char *output, *sigma;
 } names[VDIT_OPERATOR_COUNT] = {
@@ -77,6 +78,8 @@ static vdit_status compute_plain(vdit_run *run, vdit_tensor *y, const vdit_golde
     const vdit_tensor *x = &golden->inputs[0].tensor, *second = &golden->inputs[1].tensor;
     size_t shape[2] = {x->shape[0], golden->op == VDIT_OP_LINEAR ? second->shape[0] : 0};
 
+    if (vdit_layer_has(golden->op))
+        return vdit_layer_compute(run, y, golden, b);
     if (golden->op == VDIT_OP_MATMUL)
         shape[1] = second->shape[1];
     if (vdit_tensor_new(run, y, x->dtype, x->rank, shape) != VDIT_OK)
@@ -100,6 +103,8 @@ static vdit_status plain_sigma(vdit_run *run, vdit_tensor *sigma, const vdit_gol
 {
     const vdit_tensor *bias = golden->op == VDIT_OP_LINEAR ? vdit_golden_find(golden, "b") : NULL;
 
+    if (vdit_layer_has(golden->op))
+        return vdit_layer_sigma(run, sigma, golden, y, contract);
     if (golden->op == VDIT_OP_EXP || golden->op == VDIT_OP_LOG)
         return vdit_bound_elementary(run, sigma, y, contract);
     return vdit_bound_product(run, sigma, golden->op, &golden->inputs[0].tensor,
@@ -110,6 +115,7 @@ vdit_status vdit_golden_apply(vdit_run *run, vdit_named outputs[VDIT_GOLDEN_OUTP
                               const vdit_golden *golden, const vdit_backend *backend,
                               const vdit_contract *contract)
 {
+    int layer = vdit_layer_has(golden->op);
     vdit_tensor y, sigma;
 
     if (golden->op == VDIT_OP_ATTENTION)
@@ -117,10 +123,10 @@ vdit_status vdit_golden_apply(vdit_run *run, vdit_named outputs[VDIT_GOLDEN_OUTP
     if (compute_plain(run, &y, golden, backend) != VDIT_OK ||
         (contract && plain_sigma(run, &sigma, golden, &y, contract) != VDIT_OK))
         return vdit_run_status(run);
-    outputs[0] = (vdit_named){names[golden->op].output, y};
+    outputs[0] = (vdit_named){layer ? "y" : names[golden->op].output, y};
     *count = 1;
     if (contract != NULL)
-        outputs[(*count)++] = (vdit_named){names[golden->op].sigma, sigma};
+        outputs[(*count)++] = (vdit_named){layer ? "y.sigma" : names[golden->op].sigma, sigma};
     return VDIT_OK;
 }
 
@@ -128,6 +134,8 @@ int vdit_golden_offers(const vdit_backend *backend, vdit_operator op, int is_edi
 {
     vdit_backend known = vdit_backend_known(backend);
 
+    if (vdit_layer_has(op))
+        return vdit_layer_offers(&known, op);
     switch (op) {
     case VDIT_OP_ATTENTION:
         return (is_edited ? known.edited : known.attention) != NULL;

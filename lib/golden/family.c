@@ -5,15 +5,16 @@
 #define ATTENTION 1u << VDIT_OP_ATTENTION
 #define PRODUCTS  (1u << VDIT_OP_LINEAR | 1u << VDIT_OP_MATMUL)
 #define ELEMENTS  (1u << VDIT_OP_EXP | 1u << VDIT_OP_LOG)
+#define LAYERS    ((1u << VDIT_OPERATOR_COUNT) - (1u << VDIT_OP_CONV))
 
 static const struct {
     vdit_family face;
-    vdit_maker_row *rows[VDIT_OPERATOR_COUNT]; /* attention, linear, matmul, exp, log */
+    vdit_maker_row *rows[VDIT_OP_CONV + 1]; /* attention, linear, matmul, exp, log; all others */
 } families[] = {
     {{"normal", "gross errors: wrong scale, wrong rows, wrong layout",
-      ATTENTION | PRODUCTS | ELEMENTS},
+      ATTENTION | PRODUCTS | ELEMENTS | LAYERS},
      {vdit_make_normal, vdit_make_normal, vdit_make_normal, vdit_make_exp_normal,
-      vdit_make_log_normal}},
+      vdit_make_log_normal, vdit_make_normal}},
     {{"needle", "a key, row or tile that is missing, doubled, moved or stale", ATTENTION},
      {vdit_make_needle}},
     {{"offset", "indices of 32 bits: every row aims at the end of the keys", ATTENTION},
@@ -25,9 +26,9 @@ static const struct {
     {{"uniform-logits", "exact ties: the mean, masks and lengths off by one", ATTENTION},
      {vdit_make_uniform_logits}},
     {{"integers", "any key or term too many or too few: sums are exact in any order",
-      ATTENTION | PRODUCTS | ELEMENTS},
+      ATTENTION | PRODUCTS | ELEMENTS | LAYERS},
      {vdit_make_integers, vdit_maker_integers, vdit_maker_integers, vdit_maker_integers,
-      vdit_make_log_integers}},
+      vdit_make_log_integers, vdit_maker_integers}},
     {{"outlier-channel", "quantisation and low-precision products that one channel spoils",
       ATTENTION | PRODUCTS},
      {vdit_make_outlier_channel, vdit_make_product_outlier, vdit_make_product_outlier}},
@@ -68,6 +69,6 @@ vdit_maker_row *vdit_family_rows(const vdit_family *family, vdit_operator op)
 {
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (family == &families[i].face)
-            return families[i].rows[op];
+            return families[i].rows[op < VDIT_OP_CONV ? op : VDIT_OP_CONV];
     return NULL;
 }

@@ -3,8 +3,10 @@
 #include "golden/planned.h"
 #include "golden/layout.h"
 #include "golden/maker.h"
+#include "golden/layer.h"
 #include "golden/sides.h"
 
+/* For the operators of the networks see layer.c. */
 static const char *const names[VDIT_OPERATOR_COUNT][VDIT_MAKER_TENSORS] = {
     [VDIT_OP_ATTENTION] = {"q", "k", "v"},
     [VDIT_OP_LINEAR] = {"x", "w", "b"},
@@ -17,8 +19,13 @@ static const char *const names[VDIT_OPERATOR_COUNT][VDIT_MAKER_TENSORS] = {
 static vdit_status new_input(vdit_run *run, vdit_tensor *t, const vdit_case *c, const vdit_maker *m,
                              int i)
 {
-    const size_t shape[] = {m->extent[i], m->width[i]};
+    size_t shape[VDIT_MAX_RANK] = {m->extent[i], m->width[i]};
+    int rank;
 
+    if (vdit_layer_has(c->op)) {
+        vdit_layer_tensor(c, i, &rank, shape);
+        return vdit_tensor_new(run, t, c->dtype, rank, shape);
+    }
     if (c->op == VDIT_OP_EXP || c->op == VDIT_OP_LOG)
         return vdit_tensor_new(run, t, c->dtype, 1, &m->extent[i]);
     if (i == 2) /* the bias */
@@ -35,6 +42,14 @@ static vdit_status new_inputs(vdit_run *run, vdit_tensor *t, const vdit_case *c,
     for (int i = 0; i < m->tensors; i++)
         new_input(run, &t[i], c, m, i);
     return vdit_run_status(run);
+}
+
+static const char *name_of(const vdit_case *c, int i)
+{
+    size_t shape[VDIT_MAX_RANK];
+    int rank;
+
+    return vdit_layer_has(c->op) ? vdit_layer_tensor(c, i, &rank, shape) : names[c->op][i];
 }
 
 static vdit_status add_input(vdit_run *run, vdit_golden *golden, const char *name,
@@ -79,7 +94,7 @@ vdit_status vdit_golden_generate(vdit_run *run, vdit_golden *golden, const vdit_
         return vdit_run_status(run);
     for (int i = 0; i < m.tensors; i++)
         if (vdit_maker_fill(run, &t[i], &m, i) == VDIT_OK)
-            add_input(run, &made, names[c->op][i], &t[i]);
+            add_input(run, &made, name_of(c, i), &t[i]);
     if (add_sides(run, &made, c, &rows) == VDIT_OK && c->op == VDIT_OP_ATTENTION)
         vdit_planned_add(run, &made, c);
     if (vdit_run_status(run) == VDIT_OK)

@@ -47,11 +47,11 @@ static int is_alike(double unit, double weaker)
 }
 
 /* Returns: 1 if two contracts ask the same of the operator, within a factor of 2: then neither is
- * weaker, and nothing is to be told. exp and log have no map and no logits. */
+ * weaker, and nothing is to be told. Only attention and products have a map or logits. */
 static int is_same_promise(vdit_operator op, const vdit_contract *a, const vdit_contract *b)
 {
     const vdit_noise *m = &a->noise, *n = &b->noise;
-    int has_map = op != VDIT_OP_EXP && op != VDIT_OP_LOG;
+    int has_map = op == VDIT_OP_ATTENTION || op == VDIT_OP_LINEAR || op == VDIT_OP_MATMUL;
 
     return is_alike(m->sum_unit, n->sum_unit) && is_alike(m->out_unit, n->out_unit) &&
            (!has_map || (is_alike(m->p_unit, n->p_unit) && is_alike(m->score_unit, n->score_unit)));

@@ -1,7 +1,26 @@
 /* maker.c - filling tensors row by row, and the parts that families share. */
 #include "golden/maker.h"
+#include "golden/layer.h"
 
 #define SMALL 20000 /* elements that one thread makes in the time that others take to start */
+
+/* Each tensor is a list of rows of its last axis. */
+static vdit_maker layer_maker(const vdit_case *c)
+{
+    vdit_maker m = {.c = c, .heads = 1};
+    size_t shape[VDIT_MAX_RANK];
+    int rank;
+
+    for (; m.tensors < VDIT_LAYER_INPUTS; m.tensors++) {
+        if (vdit_layer_tensor(c, m.tensors, &rank, shape) == NULL)
+            break;
+        m.extent[m.tensors] = 1;
+        for (int axis = 0; axis < rank - 1; axis++)
+            m.extent[m.tensors] *= shape[axis];
+        m.width[m.tensors] = shape[rank - 1];
+    }
+    return m;
+}
 
 vdit_maker vdit_maker_of(const vdit_case *c, const int64_t *rows, size_t row_count)
 {
@@ -22,6 +41,8 @@ vdit_maker vdit_maker_of(const vdit_case *c, const int64_t *rows, size_t row_cou
     case VDIT_OP_LOG:
         m = (vdit_maker){c, NULL, 0, 1, 1, {c->N}, {1}};
         break;
+    default:
+        m = layer_maker(c);
     }
     return m;
 }
@@ -29,8 +50,15 @@ vdit_maker vdit_maker_of(const vdit_case *c, const int64_t *rows, size_t row_cou
 /* Returns: where row i of head bh lies; elements of a row lie side by side in every layout. */
 static char *row_of(const vdit_tensor *t, const vdit_maker *m, size_t bh, size_t i)
 {
-    size_t index[] = {i, 0, i, 0};
+    size_t index[VDIT_MAX_RANK] = {i, 0, i, 0};
 
+    if (vdit_layer_has(m->c->op)) { /* dense */
+        for (int axis = t->rank - 2; axis >= 0; axis--) {
+            index[axis] = i % t->shape[axis];
+            i /= t->shape[axis];
+        }
+        index[t->rank - 1] = 0;
+    }
     if (m->c->op == VDIT_OP_ATTENTION) {
         index[0] = bh / m->c->H;
         index[1] = bh % m->c->H;

@@ -24,15 +24,23 @@
 typedef enum vdit_operator {
     VDIT_OP_ATTENTION, /* q, k, v [, mask, key_length, rows, those of a plan] -> o, lse, o.sigma [, reports,
                           meters]: vdit-corpus(5) */
-    VDIT_OP_LINEAR, /* x, w [, b] -> y, y.sigma */
-    VDIT_OP_MATMUL, /* a, b -> c, c.sigma */
-    VDIT_OP_EXP,    /* x -> y, y.sigma */
-    VDIT_OP_LOG     /* x -> y, y.sigma */
+    VDIT_OP_LINEAR,     /* x, w [, b] -> y, y.sigma */
+    VDIT_OP_MATMUL,     /* a, b -> c, c.sigma */
+    VDIT_OP_EXP,        /* x -> y, y.sigma */
+    VDIT_OP_LOG,        /* x -> y, y.sigma */
+    VDIT_OP_CONV,       /* x, w, b -> y, y.sigma: a patch embedding */
+    VDIT_OP_ADD,        /* x, z -> y, y.sigma */
+    VDIT_OP_MODULATE,   /* x, scale, shift -> y, y.sigma */
+    VDIT_OP_GATED_ADD,  /* x, gate, z -> y, y.sigma */
+    VDIT_OP_LAYER_NORM, /* x, w, b -> y, y.sigma; norms have eps 1e-6 */
+    VDIT_OP_RMS_NORM,   /* x, w -> y, y.sigma */
+    VDIT_OP_GROUP_NORM, /* x, w, b -> y, y.sigma; two groups */
+    VDIT_OP_ROTARY      /* x, cosine, sine -> y, y.sigma */
 } vdit_operator;
 
-#define VDIT_OPERATOR_COUNT 5
+#define VDIT_OPERATOR_COUNT 13
 
-/* Returns: "attention", "linear", "matmul", "exp" or "log". */
+/* Returns: "attention", "linear", "matmul", "exp", "log", "conv", ...: the name of its function in vdit/op.h. */
 VDIT_API const char *vdit_operator_name(vdit_operator op);
 
 /* Out: op. In: a name as above. Returns: 1 if known, else 0 with op untouched. */
@@ -97,11 +105,13 @@ typedef struct vdit_case {
     vdit_dtype dtype; /* of inputs and output: f32, bf16 or f16 */
     uint64_t seed;
     size_t B, H, Nq, Nk, d, dv; /* attention */
-    size_t M, K, N;     /* linear x [M,K], w [N,K]; matmul a [M,K], b [K,N]; exp, log x [N] */
-    int bias;           /* linear: 1 with b [N] */
-    double scale;       /* attention */
-    vdit_axes axes;     /* attention */
-    vdit_tokens tokens; /* attention: what the tokens are; all 0 if nothing is said */
+    size_t M, K,
+        N; /* linear x [M,K], w [N,K]; matmul a [M,K], b [K,N]; exp, log x [N]; others: vdit-recipe(5) */
+    int bias;       /* linear: 1 with b [N] */
+    double scale;   /* attention */
+    vdit_axes axes; /* attention */
+    vdit_tokens
+        tokens; /* attention: what the tokens are; all 0 if nothing is said. conv: the patches */
     const char *plan;   /* attention: NULL, or a plan whose files are tensors of the case */
     const char *meters; /* attention: NULL, or a list of meters */
     vdit_mask_kind mask;

@@ -15,6 +15,7 @@ np.seterr(all="ignore")
 SEED, B, H, NQ, NK, D, DV = 7, 2, 2, 70, 130, 32, 24
 M, KK, N = 9, 37, 21
 ELEMENTS = 500
+LAYER_M, LAYER_K, LAYER_N, PATCHES = 6, 4, 22, (2, 3, 4)
 LENGTHS = [130, 101]
 GRID, TEXT = (3, 5, 8), 10  # of the family video: 130 tokens, text first
 
@@ -271,21 +272,44 @@ def elementary(op, family, dtype):
     return [x]
 
 
+def layer(op, family):
+    m, k, n = LAYER_M, LAYER_K, LAYER_N
+    frames, height, width = PATCHES
+    shapes = {
+        "conv": [(1, k, frames, 2 * height, 2 * width), (n, k, 1, 2, 2), (n,)],
+        "add": [(m, n), (m, n)],
+        "modulate": [(m, n), (n,), (n,)],
+        "gated_add": [(m, n), (n,), (m, n)],
+        "layer_norm": [(m, n), (n,), (n,)],
+        "rms_norm": [(m, n), (n,)],
+        "group_norm": [(m, k, n), (k,), (k,)],
+        "rotary": [(m, n), (m, n // 2), (m, n // 2)],
+    }[op]
+    if family == "integers":
+        return [(word(i, elements(*s)) % 17 - 8).astype(np.float64) for i, s in enumerate(shapes)]
+    return [normal(i, elements(*s)) for i, s in enumerate(shapes)]
+
+
 ATTENTION = ["normal", "needle", "offset", "late-sink", "peaked", "uniform-logits", "integers",
              "outlier-channel", "video", "poison", "cancel", "overflow", "subnormal"]
 PRODUCT = ["normal", "integers", "outlier-channel", "cancel", "subnormal"]
 ELEMENTARY = ["normal", "integers", "overflow", "subnormal"]
+LAYER = ["normal", "integers"]
+LAYERS = ["conv", "add", "modulate", "gated_add", "layer_norm", "rms_norm", "group_norm", "rotary"]
 
 
 def main():
     for op, families in (("attention", ATTENTION), ("linear", PRODUCT), ("matmul", PRODUCT),
-                         ("exp", ELEMENTARY), ("log", ELEMENTARY)):
+                         ("exp", ELEMENTARY), ("log", ELEMENTARY),
+                         *((op, LAYER) for op in LAYERS)):
         for family in families:
             for dtype in ("f32", "bf16", "f16"):
                 if op == "attention":
                     tensors = attention(family, dtype)
                 elif op in ("linear", "matmul"):
                     tensors = product(op, family, dtype)
+                elif op in LAYERS:
+                    tensors = layer(op, family)
                 else:
                     tensors = elementary(op, family, dtype)
                 total = hashlib.sha256(b"".join(data(t, dtype) for t in tensors)).hexdigest()
