@@ -3,6 +3,7 @@
 #include "program.h"
 #include <stdio.h>
 
+/* One operand is a checkpoint here; with a family it is a file of the original's layout. */
 int model_convert(vdit_run *run, const model_settings *set, model_operands operands)
 {
     vdit_dtype dtype = model_dtype(set, VDIT_F32);

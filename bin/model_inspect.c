@@ -13,6 +13,7 @@ typedef struct facts {
     int scanned;
 } facts;
 
+/* Adds up what the file holds. */
 static void count(facts *f, const vdit_file *file)
 {
     for (size_t i = 0; i < vdit_file_count(file); i++) {
@@ -73,6 +74,7 @@ static void print_tensors(const vdit_file *file)
     }
 }
 
+/* A line per fact; the configuration, which has many, comes last. */
 static void print_words(const vdit_model *model, const facts *f, int with_tensors)
 {
     const vdit_file *file = vdit_model_weights(model);

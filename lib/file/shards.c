@@ -15,6 +15,7 @@ typedef struct part {
     void *state;
 } part;
 
+/* In binary64, which holds every size of a file exactly. */
 static double bytes_of(const vdit_named *named)
 {
     return (double)vdit_tensor_count(&named->tensor) * (double)vdit_dtype_size(named->tensor.dtype);
@@ -32,7 +33,7 @@ static void measure(part *p, const vdit_named *tensors, size_t count, size_t sha
     }
 }
 
-/* Returns: the number of shards, at least 1. */
+/* Returns: the number of shards, at least 1. Their names hold it, so they are counted before the first is written. */
 static size_t count_shards(const vdit_named *tensors, size_t count, size_t shard_size)
 {
     part p = {0, 0, NULL, NULL};

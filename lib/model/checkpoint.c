@@ -50,6 +50,7 @@ typedef struct faults {
     char first[600];
 } faults;
 
+/* In: the tensor's name, and what is wrong with it. */
 static void add_fault(faults *f, const char *name, const char *what)
 {
     if (f->count++ == 0)
@@ -85,12 +86,13 @@ static void check_weight(faults *f, const vdit_name_info *wanted, const vdit_ten
     }
 }
 
+/* For qsort and bsearch over pointers to names. */
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Names of the file that the network does not ask for. */
+/* Names of the file that the network does not ask for: they may belong to a part that is not offered. */
 static void find_unknown(vdit_run *run, faults *f, const vdit_file *file,
                          const vdit_model_survey *survey)
 {

@@ -44,6 +44,7 @@ vdit_status vdit_checkpoint_write(vdit_run *run, const vdit_model *model, const 
                                   const vdit_named *tensors, size_t count, size_t shard_size,
                                   vdit_fill_fn *fill, void *state)
 {
+    /* A folder that exists is never written into: so all that is in it at a failure is ours to remove. */
     if (vdit_folder_make(run, folder) != VDIT_OK)
         return vdit_run_status(run);
     vdit_shards_write(run, folder, VDIT_WEIGHTS_STEM, tensors, count, shard_size, fill, state);

@@ -5,6 +5,7 @@
 #include "file/json.h"
 #include "model/config.h"
 
+/* Beyond any network; a product of two still fits the 64 bits in which a family checks its widths. */
 #define SIZE_LIMIT   ((json_int_t)1 << 31)
 #define LAYERS_LIMIT 4096
 
@@ -62,13 +63,17 @@ static void answer(vdit_config *keys, const char *key, json_t *value)
         vdit_run_fail(keys->run, VDIT_ERR_MEMORY, "%s: no memory for its keys", keys->file);
 }
 
+/* A value of another type than the key has. */
 static void refuse(const vdit_config *keys, const char *key, const char *expected)
 {
     vdit_run_fail(keys->run, VDIT_ERR_FORMAT, "%s: key \"%s\": expected %s", keys->file, key,
                   expected);
 }
 
-/* Returns: a whole number in least .. limit, or missing; one below least stands for null. */
+/*
+ * Returns: a whole number in least .. limit, or missing; one below least stands for null. After a refusal it is least,
+ * so that a family may go on to ask for its other keys without dividing by 0.
+ */
 static size_t whole(vdit_config *keys, const char *key, size_t least, json_int_t limit,
                     size_t missing)
 {
@@ -185,6 +190,7 @@ void vdit_config_check(vdit_config *keys)
     const char *key;
     json_t *value;
 
+    /* A key that is not known may switch on what this network would leave out without a word. */
     json_object_foreach(keys->given, key, value)
     {
         if (key[0] != '_' && json_object_get(keys->used, key) == NULL)

@@ -55,7 +55,7 @@ static void expand(char name[NAME_SIZE], const char *pattern, const numbers *wit
     name[used < NAME_SIZE ? used : NAME_SIZE - 1] = '\0';
 }
 
-/* Fills in what a rule takes. */
+/* Fills in what a rule takes; a rule without parts takes the whole as its only part. */
 static void read_parts(vdit_convert_source *source, const vdit_convert_rule *rule)
 {
     source->parts = rule->parts > 0 ? rule->parts : 1;
@@ -181,6 +181,7 @@ static void copy(void *out, vdit_dtype dtype, const vdit_tensor *from, size_t at
     }
 }
 
+/* Parts of the first axis are contiguous in row-major order, so a tensor is a sequence of stretches of its original. */
 void vdit_convert_read(const vdit_convert_source *source, vdit_dtype dtype, size_t first,
                        size_t count, void *out)
 {

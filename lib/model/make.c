@@ -33,14 +33,15 @@ vdit_status vdit_model_draw(vdit_run *run, vdit_model *model, uint64_t seed, vdi
         vdit_weight_fill(run, &rule, t->data, dtype, 0, vdit_tensor_count(t));
     }
     vdit_run_release(run, mark);
-    if (vdit_run_status(run) == VDIT_OK) {
+    if (vdit_run_status(run) ==
+        VDIT_OK) { /* what was there before stays until the new ones are complete */
         vdit_file_close(model->weights);
         model->weights = file;
     }
     return vdit_run_status(run);
 }
 
-/* What is drawn while a checkpoint is written. */
+/* What is drawn while a checkpoint is written: a block of a tensor at a time, on all threads. */
 typedef struct drawing {
     vdit_run *run;
     const vdit_named *tensors;

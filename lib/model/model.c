@@ -74,7 +74,7 @@ static const vdit_network *find_family(vdit_run *run, const char *name, const ch
     return NULL;
 }
 
-/* Reads all keys into the model. */
+/* Reads all keys into the model. Every refusal fails the run; the first one stands. */
 static void configure(vdit_run *run, vdit_model *model, vdit_config *keys)
 {
     model->family = find_family(run, model->path, vdit_config_class(keys));
@@ -133,6 +133,7 @@ vdit_status vdit_model_open(vdit_run *run, vdit_model **model, const char *path)
         return vdit_run_status(run);
     vdit_model_configure(run, &made, paths.config, (const char *)config.bytes, config.size);
     vdit_mapping_close(&config);
+    /* The survey that the weights are compared with asks the network itself, so no second list can be out of date. */
     if (vdit_run_status(run) == VDIT_OK)
         vdit_file_open(run, &made->weights, paths.weights);
     if (vdit_run_status(run) == VDIT_OK)

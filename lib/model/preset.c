@@ -62,6 +62,7 @@ static void set_key(vdit_run *run, json_t *keys, const char *setting)
         vdit_run_fail(run, VDIT_ERR_ARGUMENT, "setting '%.100s', expected KEY=VALUE", setting);
         return;
     }
+    /* A text needs no quotes, which a shell would take; a number, a list or true is what JSON says it is. */
     value = json_loads(setting + length + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
     if (value == NULL)
         value = json_string(setting + length + 1);
@@ -69,7 +70,7 @@ static void set_key(vdit_run *run, json_t *keys, const char *setting)
         vdit_run_fail(run, VDIT_ERR_ARGUMENT, "setting '%.100s', expected UTF-8", setting);
 }
 
-/* Returns: the text of a configuration, to be freed, or NULL with the run failed. */
+/* Returns: the text of a configuration, to be freed, or NULL with the run failed. Later settings replace earlier ones. */
 static char *compose(vdit_run *run, const vdit_network *family, const char *preset,
                      const char *const *settings, size_t count)
 {

@@ -31,6 +31,7 @@ typedef struct scanning {
     counts found[BATCH];
 } scanning;
 
+/* Returns: the encoding of an element, as an integer. */
 static uint32_t code_at(const vdit_tensor *t, size_t i)
 {
     uint32_t wide;
@@ -44,6 +45,7 @@ static uint32_t code_at(const vdit_tensor *t, size_t i)
     return half;
 }
 
+/* Counts without branches: nearly all weights are finite, and the loop is as fast as memory. */
 static void scan_task(void *state, size_t task, int worker)
 {
     scanning *s = state;
