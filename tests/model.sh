@@ -191,6 +191,9 @@ ok 'and its operations' $?
 run 0 estimate a --size 2x16x16 --text 12 --threads 1 && says 'attention   ' &&
     says 'latents     2 x 16 x 16, batch 1, 12 rows of text, f32' && says ' on this machine'
 ok 'an estimate in words' $?
+printf '{"_class_name": "WanTransformer3DModel", "num_layers": 0}' >none.json
+run 0 estimate none.json --size 1x2x2 && says 'attention   0 (0.0%)' && run 0 sites none.json
+ok 'a network without layers has no sites' $?
 refuses 'estimate needs --size or --video' estimate a
 ok 'an estimate needs a size' $?
 
