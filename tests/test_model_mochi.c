@@ -166,7 +166,7 @@ static void rows_that_do_not_count_cannot_change_the_video(void **state)
 /* Row 1 counts and row 0 does not: its result stands at row 0, and rows 1 and 2 get to_add_out's bias alone. */
 static void results_of_the_text_stand_before_zeros(void **state)
 {
-    const vdit_tensor *added, *bias;
+    const vdit_tensor *added, *bias, *o;
     denoiser d, shorter;
 
     (void)state;
@@ -185,6 +185,9 @@ static void results_of_the_text_stand_before_zeros(void **state)
     for (size_t i = 0; i < 16; i++)
         for (size_t row = 1; row < 3; row++)
             assert_true(denoiser_value(added, row * 16 + i) == denoiser_value(bias, i));
+    o = denoiser_find(&d, "transformer_blocks.0.attn1/o"); /* [1,2,2 + 3,8] */
+    for (size_t i = 0; i < 2 * 5 * 8; i++)
+        assert_true((denoiser_value(o, i) == 0) == (i / 8 % 5 > 2));
     denoiser_close(&d);
     denoiser_close(&shorter);
 }

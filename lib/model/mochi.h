@@ -53,9 +53,6 @@ vdit_mochi_rows vdit_mochi_rows_read(vdit_net *net, size_t vision);
 vdit_tensor vdit_mochi_join(vdit_net *net, const vdit_mochi_rows *rows, const vdit_tensor *vision,
                             const vdit_tensor *text);
 
-/* Clears what attention says of the zeros: o [B, N + Nt, D]. */
-void vdit_mochi_clear(vdit_net *net, const vdit_mochi_rows *rows, const vdit_tensor *o);
-
 /*
  * The module "pooler": attention of the mean of the rows of text [B, Nt, T] that count to that mean and those rows. Returns: [B, width].
  */

@@ -137,9 +137,8 @@ static vdit_mochi_tokens attention(vdit_net *net, const vdit_mochi_run *w, size_
     a.k = vdit_mochi_join(net, &w->rows, &x[1], &y[1]);
     a.v = vdit_mochi_join(net, &w->rows, &x[2], &y[2]);
     if (w->rows.valid != NULL)
-        a.key_length = &w->rows.length;
+        a.key_length = a.query_length = &w->rows.length;
     o = vdit_net_attend(net, &a);
-    vdit_mochi_clear(net, &w->rows, &o);
     from.vision = vdit_net_slice(&o, 1, 0, n);
     from.text = vdit_net_slice(&o, 1, n, nt);
     from.vision = vdit_net_linear(net, "to_out.0", from.vision, w->width, 1);

@@ -45,18 +45,6 @@ vdit_mochi_rows vdit_mochi_rows_read(vdit_net *net, size_t vision)
     return rows;
 }
 
-/* Clears the elements of x along an axis from the first on. */
-static void clear(vdit_net *net, const vdit_tensor *x, int axis, size_t first)
-{
-    vdit_tensor rest = vdit_net_slice(x, axis, first, x->shape[axis] - first), zeros = rest;
-    float zero = 0;
-
-    zeros.dtype = VDIT_F32;
-    zeros.data = &zero;
-    memset(zeros.stride, 0, sizeof zeros.stride);
-    vdit_net_copy(net, rest, &zeros);
-}
-
 /* Gathers the rows of one text. */
 static void gather(vdit_net *net, vdit_tensor into, vdit_tensor text, const size_t *valid,
                    size_t count)
@@ -66,7 +54,7 @@ static void gather(vdit_net *net, vdit_tensor into, vdit_tensor text, const size
 
         vdit_net_copy(net, vdit_net_slice(&into, 2, i, 1), &row);
     }
-    clear(net, &into, 2, count);
+    vdit_net_clear(net, &into, 2, count);
 }
 
 vdit_tensor vdit_mochi_join(vdit_net *net, const vdit_mochi_rows *rows, const vdit_tensor *vision,
@@ -81,17 +69,6 @@ vdit_tensor vdit_mochi_join(vdit_net *net, const vdit_mochi_rows *rows, const vd
         gather(net, vdit_net_slice(&into, 0, b, 1), vdit_net_slice(text, 0, b, 1),
                rows->valid + b * text->shape[2], rows->count[b]);
     return joined;
-}
-
-void vdit_mochi_clear(vdit_net *net, const vdit_mochi_rows *rows, const vdit_tensor *o)
-{
-    if (rows->valid == NULL || vdit_run_status(net->run) != VDIT_OK)
-        return;
-    for (size_t b = 0; b < o->shape[0]; b++) {
-        vdit_tensor sample = vdit_net_slice(o, 0, b, 1);
-
-        clear(net, &sample, 1, (size_t)((const int64_t *)rows->length.data)[b]);
-    }
 }
 
 /* Returns: the keys of the pooling attention, bool [B, 1, 1, 1 + Nt]: the mean and the rows that count. */

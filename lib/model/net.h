@@ -93,6 +93,9 @@ vdit_tensor vdit_net_join(vdit_net *net, const vdit_tensor *x, const vdit_tensor
 /* Copies x into a view of the same shape, rounding to its dtype. */
 void vdit_net_copy(vdit_net *net, vdit_tensor into, const vdit_tensor *x);
 
+/* Sets the elements of x along an axis to 0, from the first on. */
+void vdit_net_clear(vdit_net *net, const vdit_tensor *x, int axis, size_t first);
+
 /*
  * A weight of the current module. Returns: the checkpoint's tensor, rounded to the policy's dtype if that is narrower
  * and the original does not keep it in f32.
@@ -147,9 +150,10 @@ void vdit_net_progress(vdit_net *net);
 
 /* One attention site: its name is the current module's. */
 typedef struct vdit_net_attention {
-    vdit_tensor q, k, v;           /* [B,H,N,d] */
-    const vdit_tensor *mask;       /* as in vdit_attention */
-    const vdit_tensor *key_length; /* i64 [B] */
+    vdit_tensor q, k, v;             /* [B,H,N,d] */
+    const vdit_tensor *mask;         /* as in vdit_attention */
+    const vdit_tensor *key_length;   /* i64 [B] */
+    const vdit_tensor *query_length; /* NULL, or i64 [B]: the result of later rows is 0 */
     size_t layer;
     unsigned kind; /* VDIT_KIND_...; 0: a plan does not reach it */
     vdit_tokens tokens;

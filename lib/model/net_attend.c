@@ -59,6 +59,18 @@ static void compute(vdit_net_site *site)
     vdit_net_site_tell(site);
 }
 
+/* Rows that a sample does not have. */
+static void clear_rows(vdit_net *net, const vdit_net_attention *a, const vdit_tensor *o)
+{
+    const int64_t *length = a->query_length->data;
+
+    for (size_t b = 0; b < o->shape[0]; b++) {
+        vdit_tensor sample = vdit_net_slice(o, 0, b, 1);
+
+        vdit_net_clear(net, &sample, 2, (size_t)length[b]);
+    }
+}
+
 /* Puts the site's name before the message of a failure. */
 static void blame(vdit_net *net)
 {
@@ -93,6 +105,8 @@ vdit_tensor vdit_net_attend(vdit_net *net, const vdit_net_attention *a)
         vdit_run_release(net->run, mark);
         if (vdit_run_status(net->run) != VDIT_OK)
             blame(net);
+        else if (a->query_length != NULL)
+            clear_rows(net, a, &o);
     }
     vdit_net_progress(net);
     vdit_net_suffix(net, "/o");

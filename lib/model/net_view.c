@@ -109,6 +109,17 @@ void vdit_net_copy(vdit_net *net, vdit_tensor into, const vdit_tensor *x)
     }
 }
 
+void vdit_net_clear(vdit_net *net, const vdit_tensor *x, int axis, size_t first)
+{
+    vdit_tensor rest = vdit_net_slice(x, axis, first, x->shape[axis] - first), zeros = rest;
+    float zero = 0;
+
+    zeros.dtype = VDIT_F32;
+    zeros.data = &zero;
+    memset(zeros.stride, 0, sizeof zeros.stride);
+    vdit_net_copy(net, rest, &zeros);
+}
+
 vdit_tensor vdit_net_cast(vdit_net *net, vdit_dtype dtype, vdit_tensor x)
 {
     vdit_tensor made;
