@@ -35,10 +35,10 @@ static void every_short_code_widens_exactly(void **state)
 /* Around each short code: its two neighbours in binary32, the midpoint to the next, and the midpoint's neighbours. */
 static void codes_and_midpoints_round_to_nearest_even(void **state)
 {
-    static const vdit_dtype dtypes[] = {VDIT_F32, VDIT_BF16, VDIT_F16};
+    static const vdit_dtype dtypes[] = {VDIT_BF16, VDIT_F16};
 
     (void)state;
-    for (size_t d = 0; d < 3; d++)
+    for (size_t d = 0; d < 2; d++)
         for (uint32_t high = 0; high < CODES; high++) {
             float value[6];
             uint32_t ours[6] = {0};

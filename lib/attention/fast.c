@@ -13,6 +13,9 @@
 #endif
 #include "attention/head.h"
 #include "attention/share.h"
+#include "exact/simd.h"
+#include "exact/single.h"
+#include "op/pack.h"
 
 #define LOG2_E 1.44269504f
 #define PANELS 8    /* of queries per block */
@@ -29,13 +32,15 @@ typedef struct fast_head {
     int odd;  /* an infinity or a NaN was met */
     float *k; /* [panel][d][mr] */
     float *v; /* [tile][panel of channels][TILE][mr] */
+    /* rows of q and k, columns of v, of the head at hand */
+    vdit_matrix q_rows, k_rows, v_columns;
 } fast_head;
 
 /* One thread's block of queries. */
 typedef struct fast_block {
     float *q, *s, *o, *mask, *tile;   /* as in stream.h */
     float *top, *most, *sum, *square; /* [PANELS * nr] */
-    double *row;                      /* [max(d, dv, TILE)] */
+    float *row;                       /* [dv] */
 } fast_block;
 
 static size_t round_up(size_t count, size_t to)
@@ -43,19 +48,19 @@ static size_t round_up(size_t count, size_t to)
     return (count + to - 1) / to * to;
 }
 
-static void load_row(double *out, const vdit_tensor *t, const fast_head *head, size_t n)
+static size_t least(size_t a, size_t b)
 {
-    size_t index[4] = {head->b, head->h, n, 0};
-
-    if (t->shape[3] > 0)
-        vdit_load_f64(out, t->shape[3], vdit_tensor_at(t, index), t->stride[3], t->dtype);
+    return a < b ? a : b;
 }
 
 /* Notes an infinity or a NaN among n numbers. */
-static void look_at(fast_head *head, const double *x, size_t n)
+static void look_at(fast_head *head, const float *x, size_t n)
 {
-    double sum = 0; /* x - x is 0 for finite x and NaN otherwise */
+    float sum = 0; /* x - x is 0 for finite x and NaN otherwise */
 
+#ifdef _OPENMP
+#pragma omp simd reduction(+ : sum)
+#endif
     for (size_t i = 0; i < n; i++)
         sum += x[i] - x[i];
     if (sum == 0)
@@ -67,26 +72,20 @@ static void look_at(fast_head *head, const double *x, size_t n)
 }
 
 /* Packs the keys and values of one tile. */
-static void pack_tile(fast_head *head, double *row, size_t t)
+static void pack_tile(fast_head *head, size_t t)
 {
-    size_t mr = head->kernel->mr, d = head->d, end = round_up(head->keys, mr);
+    size_t mr = head->kernel->mr, d = head->d, first = t * TILE;
+    size_t keys = least(TILE, head->keys - first);
+    float *v = head->v + t * head->dv_padded * TILE;
 
-    for (size_t j = t * TILE; j < (t + 1) * TILE && j < end; j++) {
-        float *k = head->k + j / mr * mr * d + j % mr;
-        float *v = head->v + t * head->dv_padded * TILE + j % TILE * mr;
-
-        if (j < head->keys) {
-            load_row(row, head->call->k, head, j);
-            look_at(head, row, d);
-        }
-        for (size_t c = 0; c < d; c++)
-            k[c * mr] = j < head->keys ? (float)row[c] : 0;
-        if (j < head->keys) {
-            load_row(row, head->call->v, head, j);
-            look_at(head, row, head->dv);
-        }
-        for (size_t c = 0; c < head->dv_padded; c++)
-            v[c / mr * mr * TILE + c % mr] = j < head->keys && c < head->dv ? (float)row[c] : 0;
+    for (size_t j = first; j < first + keys; j += mr) {
+        vdit_pack_panel_f32(head->k + j * d, &head->k_rows, j, least(mr, head->keys - j), mr, 0, d);
+        look_at(head, head->k + j * d, mr * d);
+    }
+    for (size_t c = 0; c < head->dv; c += mr) {
+        vdit_pack_panel_f32(v + c * TILE, &head->v_columns, c, least(mr, head->dv - c), mr, first,
+                            keys);
+        look_at(head, v + c * TILE, keys * mr);
     }
 }
 
@@ -95,15 +94,11 @@ static void load_block(fast_head *head, fast_block *block, size_t first, size_t 
 {
     size_t nr = head->kernel->nr, lanes = round_up(rows, nr);
 
+    for (size_t at = 0; at < rows; at += nr)
+        vdit_pack_panel_f32(block->q + at * head->d, &head->q_rows, first + at,
+                            least(nr, rows - at), nr, 0, head->d);
+    look_at(head, block->q, lanes * head->d);
     for (size_t lane = 0; lane < lanes; lane++) {
-        float *q = block->q + lane / nr * nr * head->d + lane % nr;
-
-        if (lane < rows) {
-            load_row(block->row, head->call->q, head, vdit_query_at(head->call, first + lane));
-            look_at(head, block->row, head->d);
-        }
-        for (size_t c = 0; c < head->d; c++)
-            q[c * nr] = lane < rows ? (float)block->row[c] : 0;
         block->top[lane] = block->most[lane] = NO_TOP;
         block->sum[lane] = block->square[lane] = 0;
     }
@@ -184,21 +179,16 @@ static void put(const fast_head *head, const vdit_tensor *out, size_t r, size_t 
     vdit_store_f64(vdit_tensor_at(out, index), out->dtype, value);
 }
 
-/* Writes one row of the output, scaled by share; the common type without a call for each element. */
-static void write_row(const fast_head *head, size_t r, const float *o, float share)
+/* Writes one row of the output, scaled by share. */
+static void write_row(const fast_head *head, float *row, size_t r, const float *o, float share)
 {
     const vdit_tensor *out = head->call->o;
     size_t nr = head->kernel->nr, index[4] = {head->b, head->h, r, 0};
-    ptrdiff_t step = out->stride[3] * (ptrdiff_t)vdit_dtype_size(out->dtype);
-    char *to = vdit_tensor_at(out, index);
 
-    for (size_t c = 0; c < head->dv; c++, to += step) {
-        float value = o[c * nr] * share;
-        if (out->dtype == VDIT_F32 && value == value)
-            memcpy(to, &value, sizeof value);
-        else
-            vdit_store_f64(to, out->dtype, value);
-    }
+    for (size_t c = 0; c < head->dv; c++)
+        row[c] = o[c * nr] * share;
+    if (head->dv > 0)
+        vdit_store_f32(vdit_tensor_at(out, index), out->stride[3], out->dtype, row, head->dv);
 }
 
 /* Writes o and lse of a block. */
@@ -209,11 +199,11 @@ static void write_block(fast_head *head, const fast_block *block, size_t first, 
     for (size_t lane = 0; lane < rows; lane++) {
         const float *o = block->o + lane / nr * nr * head->dv_padded + lane % nr;
         float sum = block->sum[lane], share = sum > 0 ? 1 / sum : sum;
-        double seen[2] = {sum, block->most[lane] == -INFINITY ? 0 : block->most[lane]};
+        float seen[2] = {sum, block->most[lane] == -INFINITY ? 0 : block->most[lane]};
 
         look_at(head, seen, 2); /* logits beyond binary32 */
         if (head->call->o != NULL)
-            write_row(head, first + lane, o, share);
+            write_row(head, block->row, first + lane, o, share);
         if (head->call->lse != NULL)
             put(head, head->call->lse, first + lane, 0,
                 sum == 0 ? -INFINITY : block->top[lane] / LOG2_E + logf(sum));
@@ -257,8 +247,7 @@ static void run_block(fast_head *head, fast_block *block, size_t first, size_t r
 
 static void new_block(vdit_run *run, fast_block *block, const fast_head *head)
 {
-    size_t nr = head->kernel->nr, lanes = PANELS * nr,
-           longest = head->d > head->dv ? head->d : head->dv;
+    size_t nr = head->kernel->nr, lanes = PANELS * nr;
 
     block->q = vdit_run_alloc(run, lanes * head->d, sizeof(float));
     block->o = vdit_run_alloc(run, lanes * head->dv_padded, sizeof(float));
@@ -269,7 +258,25 @@ static void new_block(vdit_run *run, fast_block *block, const fast_head *head)
     block->most = vdit_run_alloc(run, lanes, sizeof(float));
     block->sum = vdit_run_alloc(run, lanes, sizeof(float));
     block->square = vdit_run_alloc(run, lanes, sizeof(float));
-    block->row = vdit_run_alloc(run, longest, sizeof(double));
+    block->row = vdit_run_alloc(run, head->dv, sizeof(float));
+}
+
+/* Where n rows of a tensor's axis lie, those of the run's chosen queries if chosen. Returns: no data yet. */
+static vdit_matrix matrix_of(vdit_run *run, const vdit_tensor *t, int axis, size_t n,
+                             const vdit_attention *chosen)
+{
+    ptrdiff_t *row = vdit_run_alloc(run, n, sizeof *row);
+
+    for (size_t i = 0; row != NULL && i < n; i++)
+        row[i] = (ptrdiff_t)(chosen != NULL ? vdit_query_at(chosen, i) : i) * t->stride[axis];
+    return (vdit_matrix){NULL, t->dtype, row, t->stride[5 - axis]};
+}
+
+static void *head_at(const fast_head *head, const vdit_tensor *t)
+{
+    size_t index[4] = {head->b, head->h, 0, 0};
+
+    return vdit_tensor_at(t, index);
 }
 
 static void run_head(vdit_run *run, fast_head *head, fast_block *blocks)
@@ -278,6 +285,9 @@ static void run_head(vdit_run *run, fast_head *head, fast_block *blocks)
     vdit_shares shares = vdit_shares_make(head->rows, head->kernel->nr, threads, PANELS, 3);
 
     head->keys = vdit_key_length(head->call, head->b);
+    head->q_rows.data = head_at(head, head->call->q);
+    head->k_rows.data = head_at(head, head->call->k);
+    head->v_columns.data = head_at(head, head->call->v);
 #ifdef _OPENMP
 #pragma omp parallel num_threads((int)threads)
 #endif
@@ -289,7 +299,7 @@ static void run_head(vdit_run *run, fast_head *head, fast_block *blocks)
         fast_block *block = blocks;
 #endif
         for (size_t t = 0; t < (head->keys + TILE - 1) / TILE; t++)
-            pack_tile(head, block->row, t);
+            pack_tile(head, t);
 #ifdef _OPENMP
 #pragma omp for schedule(dynamic, 1)
 #endif
@@ -323,6 +333,9 @@ vdit_status vdit_attention_fast(vdit_run *run, const vdit_attention *call)
     slots = round_up(call->k->shape[2], TILE);
     head.k = vdit_run_alloc(run, slots, head.d * sizeof(float));
     head.v = vdit_run_alloc(run, slots, head.dv_padded * sizeof(float));
+    head.q_rows = matrix_of(run, call->q, 2, head.rows, call);
+    head.k_rows = matrix_of(run, call->k, 2, call->k->shape[2], NULL);
+    head.v_columns = matrix_of(run, call->v, 3, head.dv, NULL);
     threads = (size_t)vdit_run_threads(run);
     blocks = vdit_run_alloc(run, threads, sizeof *blocks);
     for (size_t i = 0; blocks != NULL && i < threads; i++)

@@ -101,13 +101,6 @@ static void narrow_f16(uint16_t *restrict out, const float *restrict in, size_t 
         out[i] = to_f16(in[i]);
 }
 
-static void keep_f32(float *restrict out, const float *restrict in, size_t n)
-{
-    VDIT_SIMD
-    for (size_t i = 0; i < n; i++)
-        out[i] = in[i] == in[i] ? in[i] : value_of(UINT32_C(0x7fc00000));
-}
-
 /* Out: n elements of size bytes, next to each other. In: n of them, step elements apart. */
 static void gather(char *out, size_t n, const char *in, ptrdiff_t step, size_t size)
 {
@@ -145,22 +138,23 @@ void vdit_load_f32(float *out, size_t n, const void *in, ptrdiff_t step, vdit_dt
 
 void vdit_store_f32(void *out, ptrdiff_t step, vdit_dtype dtype, const float *in, size_t n)
 {
-    size_t size = vdit_dtype_size(dtype);
-    union {
-        float f32[PIECE];
-        uint16_t code[PIECE];
-    } piece;
+    uint16_t code[PIECE];
 
+    if (dtype == VDIT_F32 && step == 1) {
+        memcpy(out, in, n * sizeof *in);
+        return;
+    }
+    if (dtype == VDIT_F32) {
+        scatter(out, step, (const char *)in, n, sizeof *in);
+        return;
+    }
     for (size_t at = 0; at < n; at += PIECE) {
         size_t count = n - at < PIECE ? n - at : PIECE;
-        char *to = (char *)out + (ptrdiff_t)at * step * (ptrdiff_t)size;
-        if (dtype == VDIT_F32)
-            keep_f32(piece.f32, in + at, count);
-        else
-            (dtype == VDIT_BF16 ? narrow_bf16 : narrow_f16)(piece.code, in + at, count);
+        char *to = (char *)out + (ptrdiff_t)at * step * 2;
+        (dtype == VDIT_BF16 ? narrow_bf16 : narrow_f16)(code, in + at, count);
         if (step == 1)
-            memcpy(to, &piece, count * size);
+            memcpy(to, code, count * sizeof *code);
         else
-            scatter(to, step, (const char *)&piece, count, size);
+            scatter(to, step, (const char *)code, count, sizeof *code);
     }
 }

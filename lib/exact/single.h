@@ -12,7 +12,7 @@
 void vdit_load_f32(float *out, size_t n, const void *in, ptrdiff_t step, vdit_dtype dtype);
 
 /*
- * Out: n elements of f32, bf16 or f16, step elements apart, each rounded to nearest-even; a NaN becomes the
+ * Out: n elements of f32, bf16 or f16, step elements apart: as they are, or rounded to nearest-even with NaN as the
  * canonical quiet one. In: in[n].
  */
 void vdit_store_f32(void *out, ptrdiff_t step, vdit_dtype dtype, const float *in, size_t n);

@@ -11,9 +11,6 @@
 #define LANES VDIT_LANES
 #define CHUNK VDIT_LANES_CHUNK
 
-typedef void weave_fn(uint32_t *restrict word, const char *const *restrict row, size_t n);
-typedef double square_fn(const char *row, size_t n);
-
 /* Out: word[k * LANES + r] = word k of row r, k < n. */
 VDIT_INLINE void weave(uint32_t *restrict word, const char *const *restrict row, size_t n)
 {
@@ -39,6 +36,35 @@ VDIT_INLINE float value_of(uint32_t bits)
 
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+/* Out: the elements of n groups of pairs, at lane: those that come first in memory, then the second ones. */
+VDIT_INLINE void part(float *restrict lane, size_t width, const uint32_t *restrict pair, size_t n)
+{
+    const uint16_t one = 1;
+    unsigned char is_little;
+
+    memcpy(&is_little, &one, 1);
+    for (size_t k = 0; k < n; k++, lane += 2 * width, pair += LANES) {
+        VDIT_SIMD
+        for (int r = 0; r < LANES; r++) {
+            uint32_t high = pair[r] & UINT32_C(0xffff0000), low = pair[r] << 16;
+            lane[r] = value_of(is_little ? low : high);
+            lane[width + (size_t)r] = value_of(is_little ? high : low);
+        }
+    }
+}
+
+/* Out: the elements of n words of each row, at lane. */
+VDIT_INLINE void place(float *lane, size_t width, const char *const *row, size_t n, int in_pairs)
+{
+    uint32_t word[LANES * CHUNK];
+
+    weave(word, row, n);
+    if (in_pairs)
+        part(lane, width, word, n);
+    for (size_t k = 0; k < n && !in_pairs; k++)
+        memcpy(lane + k * width, word + k * LANES, LANES * sizeof *lane);
 }
 
 /* Returns: the sum of squares of n elements of f32. */
@@ -77,10 +103,10 @@ VDIT_INLINE double square_pairs(const char *row, size_t n)
 }
 
 #define INSTANCE(set, attribute)                                                                   \
-    attribute static void weave_##set(uint32_t *restrict word, const char *const *restrict row,    \
-                                      size_t n)                                                    \
+    attribute static void place_##set(float *lane, size_t width, const char *const *row, size_t n, \
+                                      int in_pairs)                                                \
     {                                                                                              \
-        weave(word, row, n);                                                                       \
+        place(lane, width, row, n, in_pairs);                                                      \
     }                                                                                              \
     attribute static double square_f32_##set(const char *row, size_t n)                            \
     {                                                                                              \
@@ -98,35 +124,26 @@ INSTANCE(avx512, VDIT_TARGET_AVX512)
 INSTANCE(avx2, VDIT_TARGET_AVX2)
 #endif
 
-/* Out: lane, the elements of n groups of pairs: those that come first in memory, then the second ones. */
-static void part(float *restrict lane, const uint32_t *restrict pair, size_t n)
+/* What the next chunk begins with, asked for while this one is worked on: rows lie far apart. */
+static void expect(const char *const *row, size_t rows, size_t bytes)
 {
-    const uint16_t one = 1;
-    unsigned char is_little;
-
-    memcpy(&is_little, &one, 1);
-    for (size_t k = 0; k < n; k++, lane += 2 * LANES, pair += LANES) {
-        uint32_t first[LANES], second[LANES];
-        VDIT_SIMD
-        for (int r = 0; r < LANES; r++) {
-            uint32_t high = pair[r] & UINT32_C(0xffff0000), low = pair[r] << 16;
-            first[r] = is_little ? low : high;
-            second[r] = is_little ? high : low;
-        }
-        memcpy(lane, first, sizeof first);
-        memcpy(lane + LANES, second, sizeof second);
-    }
+#if defined(__GNUC__)
+    for (size_t r = 0; r < rows; r++)
+        for (size_t at = 0; at < bytes; at += 64)
+            __builtin_prefetch(row[r] + bytes + at);
+#else
+    (void)row, (void)rows, (void)bytes;
+#endif
 }
 
-void vdit_lanes_load(float *lane, double *square, const vdit_matrix *a, size_t first, size_t rows,
-                     size_t start, size_t count)
+void vdit_lanes_load(float *lane, size_t width, double *square, const vdit_matrix *a, size_t first,
+                     size_t rows, size_t start, size_t count)
 {
     static const float none[CHUNK];
     int in_pairs = a->dtype == VDIT_BF16 && a->step == 1 && count % 2 == 0;
     int in_place = in_pairs || (a->dtype == VDIT_F32 && a->step == 1);
     size_t n = in_pairs ? count / 2 : count;
     float wide[LANES][CHUNK];
-    uint32_t word[LANES * CHUNK];
     const char *row[LANES];
 
     for (size_t r = 0; r < LANES; r++)
@@ -140,9 +157,7 @@ void vdit_lanes_load(float *lane, double *square, const vdit_matrix *a, size_t f
             square[r] +=
                 (in_pairs ? VDIT_CHOOSE(square_pairs) : VDIT_CHOOSE(square_f32))(row[r], n);
     }
-    VDIT_CHOOSE(weave)(word, row, n);
-    if (in_pairs)
-        part(lane, word, n);
-    else
-        memcpy(lane, word, n * LANES * sizeof *lane);
+    if (in_place)
+        expect(row, rows, 4 * n);
+    VDIT_CHOOSE(place)(lane, width, row, n, in_pairs);
 }

@@ -13,11 +13,11 @@
 
 /*
  * Elements start .. start + count - 1 of rows first .. first + rows - 1 of a matrix.
- * Out: lane[k * VDIT_LANES + r] = a[first + r, start + k], 0 for r >= rows; square[r], unless NULL: the sum of the
- * squares of row r's elements is added; each square takes part in at most count additions.
- * In: rows <= VDIT_LANES, count <= VDIT_LANES_CHUNK.
+ * Out: lane[k * width + r] = a[first + r, start + k] for r < VDIT_LANES, 0 for r >= rows; square[r], unless NULL: the
+ * sum of the squares of row r's elements is added; each square takes part in at most count additions.
+ * In: width >= VDIT_LANES, rows <= VDIT_LANES, count <= VDIT_LANES_CHUNK.
  */
-void vdit_lanes_load(float *lane, double *square, const vdit_matrix *a, size_t first, size_t rows,
-                     size_t start, size_t count);
+void vdit_lanes_load(float *lane, size_t width, double *square, const vdit_matrix *a, size_t first,
+                     size_t rows, size_t start, size_t count);
 
 #endif

@@ -42,15 +42,6 @@ INSTANCE(avx512, VDIT_TARGET_AVX512)
 INSTANCE(avx2, VDIT_TARGET_AVX2)
 #endif
 
-static void put_f32(float *panel, const float *lane, size_t count, size_t lanes, size_t width)
-{
-    for (size_t k = 0; k < count; k++)
-        if (lanes == LANES) /* one store */
-            memcpy(panel + k * width, lane + k * LANES, LANES * sizeof *panel);
-        else
-            memcpy(panel + k * width, lane + k * LANES, lanes * sizeof *panel);
-}
-
 /* Rows that lie side by side, element next to element, are in the panel's own order. */
 static int lie_side_by_side(const vdit_matrix *a, size_t first, size_t count)
 {
@@ -93,7 +84,7 @@ void vdit_pack_panel(double *panel, double *norm, const vdit_matrix *a, size_t f
         for (size_t r = 0; r < width; r += LANES)
             for (size_t k = 0; k < depth; k += CHUNK) {
                 size_t steps = least(CHUNK, depth - k);
-                vdit_lanes_load(lane, square + r, a, first + r,
+                vdit_lanes_load(lane, LANES, square + r, a, first + r,
                                 least(LANES, r < count ? count - r : 0), k, steps);
                 VDIT_CHOOSE(put_f64)
                 (panel + k * width + r, lane, steps, least(LANES, width - r), width);
@@ -117,9 +108,16 @@ void vdit_pack_panel_f32(float *panel, const vdit_matrix *a, size_t first, size_
     }
     for (size_t r = 0; r < width; r += LANES)
         for (size_t k = 0; k < depth; k += CHUNK) {
-            size_t steps = least(CHUNK, depth - k);
-            vdit_lanes_load(lane, NULL, a, first + r, least(LANES, r < count ? count - r : 0),
-                            start + k, steps);
-            put_f32(panel + k * width + r, lane, steps, least(LANES, width - r), width);
+            size_t steps = least(CHUNK, depth - k), lanes = least(LANES, width - r);
+            size_t rows = least(LANES, r < count ? count - r : 0);
+            float *to = panel + k * width + r;
+
+            if (lanes == LANES) {
+                vdit_lanes_load(to, width, NULL, a, first + r, rows, start + k, steps);
+                continue;
+            }
+            vdit_lanes_load(lane, LANES, NULL, a, first + r, rows, start + k, steps);
+            for (size_t i = 0; i < steps; i++)
+                memcpy(to + i * width, lane + i * LANES, lanes * sizeof *to);
         }
 }
