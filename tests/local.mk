@@ -264,7 +264,7 @@ check_PROGRAMS += %D%/test_edit
 check_PROGRAMS += %D%/test_edit_report
 %C%_test_edit_report_SOURCES = %D%/test_edit_report.c %D%/edit_oracle.c %D%/edit_oracle.h \
 	%D%/edit_scene.c %D%/edit_scene.h $(SCENE)
-%C%_test_edit_report_LDADD = $(ORACLE_LIBS)
+%C%_test_edit_report_LDADD = $(ORACLE_LIBS) -lm
 %C%_test_edit_report_LDFLAGS = -Wl,--wrap=vdit_settle -Wl,--wrap=vdit_refine_sums
 
 check_PROGRAMS += %D%/test_edit_noise

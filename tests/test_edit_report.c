@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include "attention/walk.h"
 #include "edit_scene.h"
 
 /* The rows that are not edited keep all; those that are, what the edit of the whole head keeps. */
@@ -104,6 +105,42 @@ static void a_report_without_a_mask_after_the_softmax_takes_what_is_not_finite(v
     }
 }
 
+/* The e of doc/numerics.md, 6.2, of normal f32 numbers: the largest of a block of rows. */
+static double entry_error(vdit_run *run, size_t keys, size_t width)
+{
+    const scene_shape shape = {1, 1, 64, keys, width, 1};
+    const vdit_dtype f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
+    oracle_random random = oracle_random_start("entry_error");
+    size_t mark = vdit_run_mark(run);
+    double most = 0;
+    vdit_head head;
+    vdit_walk walk;
+    scene s;
+
+    scene_start(&s, run, &shape, f32, &random);
+    assert_int_equal(vdit_head_new(run, &head, &s.call), VDIT_OK);
+    vdit_head_load(run, &head, 0, 0);
+    assert_int_equal(vdit_walk_new(run, &walk, &head), VDIT_OK);
+    vdit_walk_load(&walk, 0, head.kernel->nr, 0);
+    for (size_t lane = 0; lane < head.kernel->nr; lane++)
+        most = fmax(most, walk.error[lane]);
+    vdit_run_release(run, mark);
+    return most;
+}
+
+static void entries_are_known_well_enough_to_be_compared(void **state)
+{
+    const size_t shapes[][2] = {{512, 64}, {4096, 128}, {32760, 128}};
+
+    for (size_t i = 0; i < 3; i++) {
+        double e = entry_error(*state, shapes[i][0], shapes[i][1]);
+
+        print_message("# an entry of %zu keys of width %zu is known to 2^%.1f of itself\n",
+                      shapes[i][0], shapes[i][1], log2(e));
+        assert_true(e > 0 && e < 0x1p-38);
+    }
+}
+
 static int open_run(void **state)
 {
     *state = vdit_run_new();
@@ -126,6 +163,7 @@ int main(void)
         TEST(the_renormalised_output_stands_beside_the_other),
         TEST(a_mask_before_the_softmax_is_scored_on_the_dense_map),
         TEST(a_report_without_a_mask_after_the_softmax_takes_what_is_not_finite),
+        TEST(entries_are_known_well_enough_to_be_compared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
