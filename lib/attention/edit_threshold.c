@@ -66,12 +66,37 @@ static vdit_status sort_all(vdit_run *run, const vdit_attention *call, const vdi
     return edits != NULL ? sort_entries(run, &all, edit, heads, tau, quota) : vdit_run_status(run);
 }
 
+static int sorts_all(const vdit_edit *edit)
+{
+    return edit != NULL && edit->prune == VDIT_PRUNE_FRACTION && edit->scope == VDIT_SCOPE_GLOBAL;
+}
+
+/* Heads whose edits are the same sort the same entries: that is done once. */
+vdit_status vdit_edit_sort_all(vdit_run *run, const vdit_attention *call, vdit_thresholds *known)
+{
+    for (size_t h = 0; h < call->q->shape[1] && vdit_run_status(run) == VDIT_OK; h++) {
+        size_t same = 0;
+
+        known[h] = (vdit_thresholds){NULL, NULL};
+        if (!sorts_all(call->edits[h]))
+            continue;
+        while (same < h && (known[same].tau == NULL ||
+                            memcmp(call->edits[same], call->edits[h], sizeof *call->edits[h]) != 0))
+            same++;
+        if (same < h)
+            known[h] = known[same];
+        else
+            sort_all(run, call, call->edits[h], &known[h].tau, &known[h].quota);
+    }
+    return vdit_run_status(run);
+}
+
 vdit_status vdit_edit_thresholds(vdit_run *run, const vdit_attention *call,
-                                 const vdit_attention *all, size_t b, size_t h, double **tau,
+                                 const vdit_thresholds *all, size_t first, double **tau,
                                  uint64_t **quota)
 {
     const vdit_edit *edit = call->edits[0];
-    size_t rows = call->rows ? call->rows->shape[0] : call->q->shape[2], first = 0;
+    size_t rows = call->rows ? call->rows->shape[0] : call->q->shape[2];
     double *each = NULL;
     uint64_t *each_quota = NULL;
 
@@ -80,9 +105,9 @@ vdit_status vdit_edit_thresholds(vdit_run *run, const vdit_attention *call,
     if (edit->prune != VDIT_PRUNE_THRESHOLD && edit->prune != VDIT_PRUNE_FRACTION)
         return VDIT_OK;
     *tau = vdit_run_alloc(run, rows, sizeof **tau);
-    if (edit->prune == VDIT_PRUNE_FRACTION && edit->scope == VDIT_SCOPE_GLOBAL) {
-        first = (b * all->q->shape[1] + h) * call->q->shape[2];
-        sort_all(run, all, all->edits[h], &each, &each_quota);
+    if (sorts_all(edit)) {
+        each = all->tau + first;
+        each_quota = all->quota != NULL ? all->quota + first : NULL;
     } else if (edit->prune == VDIT_PRUNE_FRACTION) {
         sort_entries(run, call, edit, 1, &each, &each_quota);
     }
@@ -90,7 +115,7 @@ vdit_status vdit_edit_thresholds(vdit_run *run, const vdit_attention *call,
         *quota = vdit_run_alloc(run, rows, sizeof **quota);
     for (size_t r = 0; vdit_run_status(run) == VDIT_OK && r < rows; r++) {
         size_t index[3] = {0, 0, edit->threshold != NULL && edit->threshold->shape[2] == 1 ? 0 : r};
-        size_t query = first + vdit_query_at(call, r);
+        size_t query = vdit_query_at(call, r);
 
         if (each == NULL)
             vdit_load_f64(&(*tau)[r], 1, vdit_tensor_at(edit->threshold, index), 1, VDIT_F32);

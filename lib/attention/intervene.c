@@ -10,7 +10,8 @@
 
 /* One head as a call of its own, with the tensors that it points to. */
 typedef struct one {
-    const vdit_attention *all; /* the call that it was cut from */
+    const vdit_thresholds *all; /* of its edit, over the call that it was cut from */
+    size_t first;               /* of its thresholds among them */
     vdit_attention call;
     vdit_edit edit;
     const vdit_edit *edits[1];
@@ -60,12 +61,14 @@ static void cut_report(one *head, const vdit_edit_report *report)
 }
 
 /* Head (b, h) of the call; its edit, if it has one, with the source tensors cut to the same head. */
-static void cut_head(one *head, const vdit_attention *call, size_t b, size_t h)
+static void cut_head(one *head, const vdit_attention *call, const vdit_thresholds *known, size_t b,
+                     size_t h)
 {
     const vdit_edit *edit = call->edits[h];
 
     memset(head, 0, sizeof *head);
-    head->all = call;
+    head->all = &known[h];
+    head->first = (b * call->q->shape[1] + h) * call->q->shape[2];
     head->b = b;
     head->h = h;
     head->call = *call;
@@ -160,8 +163,7 @@ static vdit_status run_edited(vdit_run *run, one *head)
         }
         return vdit_attention_plain(run, &head->call);
     }
-    if (vdit_edit_thresholds(run, &head->call, head->all, head->b, head->h, &tau, &quota) !=
-        VDIT_OK)
+    if (vdit_edit_thresholds(run, &head->call, head->all, head->first, &tau, &quota) != VDIT_OK)
         return vdit_run_status(run);
     map.o = map.sigma = NULL;
     if (map.lse != NULL || map.map != NULL)
@@ -300,7 +302,8 @@ static void run_some(vdit_run *run, one *head, const vdit_layout *layout)
     }
 }
 
-static vdit_status run_head(vdit_run *run, const vdit_attention *call, size_t b, size_t h)
+static vdit_status run_head(vdit_run *run, const vdit_attention *call, const vdit_thresholds *known,
+                            size_t b, size_t h)
 {
     size_t mark = vdit_run_mark(run);
     one *head = vdit_run_alloc(run, 1, sizeof *head);
@@ -308,7 +311,7 @@ static vdit_status run_head(vdit_run *run, const vdit_attention *call, size_t b,
 
     if (head == NULL)
         return vdit_run_status(run);
-    cut_head(head, call, b, h);
+    cut_head(head, call, known, b, h);
     if (head->call.edits == NULL || vdit_edit_is_off(&head->edit))
         turn_off(head);
     vdit_layout_set(run, &layout, &head->edit.tokens, call->q->shape[2], call->k->shape[2]);
@@ -325,9 +328,14 @@ static vdit_status run_head(vdit_run *run, const vdit_attention *call, size_t b,
 
 vdit_status vdit_attention_edited(vdit_run *run, const vdit_attention *call)
 {
+    size_t mark = vdit_run_mark(run);
+    vdit_thresholds *known = vdit_run_alloc(run, call->q->shape[1], sizeof *known);
+
+    if (known != NULL)
+        vdit_edit_sort_all(run, call, known);
     for (size_t b = 0; b < call->q->shape[0]; b++)
-        for (size_t h = 0; h < call->q->shape[1]; h++)
-            if (run_head(run, call, b, h) != VDIT_OK)
-                return vdit_run_status(run);
+        for (size_t h = 0; h < call->q->shape[1] && vdit_run_status(run) == VDIT_OK; h++)
+            run_head(run, call, known, b, h);
+    vdit_run_release(run, mark);
     return vdit_run_status(run);
 }

@@ -15,13 +15,27 @@ vdit_status vdit_attention_edited(vdit_run *run, const vdit_attention *call);
 /* Steps 1 and 2 of an edit: operands of the source call, and the temperature in the scale. */
 void vdit_edit_operands(vdit_attention *call, const vdit_edit *edit);
 
+/* Thresholds of every query of every head of a call: those of head (b, h) begin at (b H + h) Nq. quota: NULL, but
+   for a count of equal ones. */
+typedef struct vdit_thresholds {
+    double *tau;
+    uint64_t *quota;
+} vdit_thresholds;
+
+/*
+ * Out: known[H], for each head whose entries are sorted with those of all others; NULL elsewhere; in the run's memory.
+ * In: call with its edits. Returns: VDIT_OK or the failure.
+ */
+vdit_status vdit_edit_sort_all(vdit_run *run, const vdit_attention *call, vdit_thresholds *known);
+
 /*
  * Out: tau[R], what the entries of each row are compared with, NULL where nothing is; quota[R] where equal ones are
- * counted, else NULL; in the run's memory. In: call, head (b, h) of all with its operands in place.
+ * counted, else NULL; in the run's memory. In: call, a head with its operands in place; all, of its
+ * edit, and the place of its first query in it.
  * Returns: VDIT_OK or the failure.
  */
 vdit_status vdit_edit_thresholds(vdit_run *run, const vdit_attention *call,
-                                 const vdit_attention *all, size_t b, size_t h, double **tau,
+                                 const vdit_thresholds *all, size_t first, double **tau,
                                  uint64_t **quota);
 
 /* Out: bits [1,1,R,ceil(Nk/8)], the keys of each row's largest logit: temperature 0. In: call, one head. */
