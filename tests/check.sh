@@ -3,34 +3,8 @@
 check=$builddir/bin/vdit-check
 golden=$builddir/bin/vdit-golden
 tensors=$builddir/tests/tensors
-scratch=$(mktemp -d) || exit 99
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 99
-status=0
-
-# expect STATUS TEXT OPTION... - vdit-check exits with STATUS and prints a line that holds TEXT.
-expect() {
-    wanted=$1
-    text=$2
-    shift 2
-    "$check" "$@" >out 2>log </dev/null
-    got=$?
-    [ $got = "$wanted" ] && cat out log | grep -qF -- "$text" || {
-        printf 'exit %s, not %s with "%s", from:\n  vdit-check %s\n' $got "$wanted" "$text" "$*"
-        cat out log
-        status=1
-    }
-}
-
-# refuses TEXT OPTION... - it exits 2 with one line that holds TEXT and no result.
-refuses() {
-    expect 2 "$@"
-    [ "$(wc -l <log)" = 1 ] && grep -q '^vdit-check: ' log && [ ! -s out ] || {
-        printf 'one line was expected from:\n  vdit-check %s\n' "$*"
-        cat out log
-        status=1
-    }
-}
+program=$check
+. "$srcdir/tests/expect.sh"
 
 # fresh - outputs/ holds a right answer to every case.
 fresh() {

@@ -481,7 +481,7 @@ dist_check_SCRIPTS += \
 	%D%/plugin.sh \
 	%D%/relations.sh \
 	%D%/snippets.sh
-EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/layers.awk %D%/matrix.sh \
+EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/expect.sh %D%/layers.awk %D%/matrix.sh \
 	%D%/score.sh %D%/totals.awk
 
 # Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.

@@ -10,24 +10,9 @@ grep -q '^#define HAVE_DLOPEN' "$builddir/config.h" && [ -f "$builddir/tests/.li
     exit 77
 }
 mutants=$builddir/tests/.libs/mutants.so
-scratch=$(mktemp -d) || exit 99
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 99
-status=0
-
-# expect STATUS TEXT ARGUMENT... - vdit-golden exits with STATUS and prints a line that holds TEXT.
-expect() {
-    wanted=$1
-    text=$2
-    shift 2
-    "$golden" "$@" --threads 1 >out 2>log </dev/null
-    got=$?
-    [ $got = "$wanted" ] && cat out log | grep -qF -- "$text" || {
-        printf 'exit %s, not %s with "%s", from:\n  %s\n' $got "$wanted" "$text" "$*"
-        cat out log
-        status=1
-    }
-}
+program=$golden
+after='--threads 1'
+. "$srcdir/tests/expect.sh"
 
 # All of them that kernels without edits can show, and how many they are.
 expect 0 'mutants rejected' mutants "$mutants" quick

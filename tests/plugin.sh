@@ -8,10 +8,7 @@ grep -q '^#define HAVE_DLOPEN' "$builddir/config.h" && [ -f "$builddir/.libs/lib
     echo 'this build loads no plugins'
     exit 77
 }
-scratch=$(mktemp -d) || exit 99
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 99
-status=0
+. "$srcdir/tests/expect.sh"
 
 # object FILE SOURCE OPTION... - compiles a plugin as vdit-backend(3) says.
 object() {
@@ -20,30 +17,6 @@ object() {
     shift 2
     $CC $TEST_CFLAGS -Wall -Wextra -Werror -shared -fPIC "$@" -I"$srcdir/lib" "$source" -o "$file" \
         -L"$builddir/.libs" -lvdit -lm || exit 99
-}
-
-# expect STATUS TEXT PROGRAM OPTION... - it exits with STATUS and prints a line that holds TEXT.
-expect() {
-    wanted=$1
-    text=$2
-    shift 2
-    "$@" >out 2>log </dev/null
-    got=$?
-    [ $got = "$wanted" ] && cat out log | grep -qF -- "$text" || {
-        printf 'exit %s, not %s with "%s", from:\n  %s\n' $got "$wanted" "$text" "$*"
-        cat out log
-        status=1
-    }
-}
-
-# refuses TEXT PROGRAM OPTION... - it exits 2 with one line that holds TEXT and no result.
-refuses() {
-    expect 2 "$@"
-    [ "$(wc -l <log)" = 1 ] && grep -q "^${2##*/}: " log && [ ! -s out ] || {
-        printf 'one line was expected from:\n  %s\n' "$*"
-        cat out log
-        status=1
-    }
 }
 
 # works PROGRAM OPTION... - it exits 0.

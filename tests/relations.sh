@@ -5,24 +5,10 @@ check=$builddir/bin/vdit-check
 mutants=$builddir/tests/.libs/mutants.so
 VDIT_DATA=$srcdir/data
 export VDIT_DATA
-scratch=$(mktemp -d) || exit 99
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch" || exit 99
-status=0
-
-# expect STATUS TEXT ARGUMENT... - vdit-check exits with STATUS and prints a line that fits TEXT.
-expect() {
-    wanted=$1
-    text=$2
-    shift 2
-    "$check" "$@" --threads 1 >out 2>log </dev/null
-    got=$?
-    [ $got = "$wanted" ] && cat out log | grep -q -- "$text" || {
-        printf 'exit %s, not %s with "%s", from:\n  %s\n' $got "$wanted" "$text" "$*"
-        cat out log
-        status=1
-    }
-}
+program=$check
+after='--threads 1'
+how=
+. "$srcdir/tests/expect.sh"
 
 expect 0 '^keys *same bits' --relations --backend reference
 expect 0 '^twice *same bits' --relations --backend fast quick
