@@ -242,3 +242,26 @@ int scene_equal(const vdit_tensor *a, const vdit_tensor *b)
     }
     return 1;
 }
+
+static int open_run(void **state, int threads)
+{
+    *state = vdit_run_new();
+    vdit_run_set_threads(*state, threads);
+    return *state == NULL;
+}
+
+int scene_open(void **state)
+{
+    return open_run(state, 1);
+}
+
+int scene_open_two(void **state)
+{
+    return open_run(state, 2);
+}
+
+int scene_close(void **state)
+{
+    vdit_run_free(*state);
+    return 0;
+}

@@ -72,6 +72,11 @@ void scene_judge(scene *s, const char *what);
 /* Compares all outputs with the oracle, without running. Returns: the number of wrong elements. */
 size_t scene_compare(const scene *s, const char *what);
 
+/* What a test begins with: *state is a run of one thread, or of two; and what it ends with. Return: 0. */
+int scene_open(void **state);
+int scene_open_two(void **state);
+int scene_close(void **state);
+
 /* Returns: 1 if two tensors of one dtype and shape hold the same bits. */
 int scene_equal(const vdit_tensor *a, const vdit_tensor *b);
 

@@ -245,6 +245,8 @@ ORACLE_LIBS = $(TEST_LIBS) -lmpfr -lgmp
 SCENE = $(ORACLE) %D%/attention_oracle.c %D%/attention_oracle.h %D%/attention_scene.c \
 	%D%/attention_scene.h
 
+WIDENING = %D%/widening.c %D%/widening.h
+
 # What tests put between the reference and its stages.
 STAGES = %D%/attention_stages.c %D%/attention_stages.h
 STAGES_WRAP = -Wl,--wrap=vdit_kernel_f64_at -Wl,--wrap=vdit_kernel_f32_at \
@@ -296,7 +298,7 @@ check_PROGRAMS += %D%/test_attention_memory
 
 check_PROGRAMS += %D%/test_attention_order
 %C%_test_attention_order_SOURCES = %D%/test_attention_order.c %D%/attention_brute.c \
-	%D%/attention_brute.h $(SCENE)
+	%D%/attention_brute.h $(WIDENING) $(SCENE)
 %C%_test_attention_order_LDFLAGS = -Wl,--wrap=vdit_stream_bound -Wl,--wrap=vdit_walk_entry \
 	-Wl,--wrap=vdit_walk_tile
 %C%_test_attention_order_LDADD = $(ORACLE_LIBS)
@@ -380,12 +382,13 @@ check_PROGRAMS += %D%/test_meter_order
 %C%_test_meter_order_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_meter_place
-%C%_test_meter_place_SOURCES = %D%/test_meter_place.c $(METER) $(SCENE)
+%C%_test_meter_place_SOURCES = %D%/test_meter_place.c $(WIDENING) $(METER) $(SCENE)
 %C%_test_meter_place_LDFLAGS = -Wl,--wrap=vdit_stream_bound
 %C%_test_meter_place_LDADD = $(ORACLE_LIBS)
 
 check_PROGRAMS += %D%/test_meter_similarity
-%C%_test_meter_similarity_SOURCES = %D%/test_meter_similarity.c $(METER) $(SCENE)
+%C%_test_meter_similarity_SOURCES = %D%/test_meter_similarity.c $(WIDENING) $(METER) \
+	$(SCENE)
 %C%_test_meter_similarity_LDFLAGS = -Wl,--wrap=vdit_stream_bound
 %C%_test_meter_similarity_LDADD = $(ORACLE_LIBS)
 

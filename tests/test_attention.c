@@ -12,19 +12,6 @@
 static const vdit_dtype narrow[3] = {VDIT_F32, VDIT_BF16, VDIT_F16};
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 1);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* Each digit of n in base 4 is an extent. */
 static scene_shape small_shape(int n)
 {
@@ -284,17 +271,20 @@ static void layouts_do_not_matter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_shape_up_to_three_is_the_definition, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(every_mix_of_types_is_the_definition, make_run, free_run),
-        cmocka_unit_test_setup_teardown(random_shapes_are_the_definition, make_run, free_run),
-        cmocka_unit_test_setup_teardown(each_output_can_be_asked_for_alone, make_run, free_run),
-        cmocka_unit_test_setup_teardown(every_scale_is_taken_as_exact, make_run, free_run),
-        cmocka_unit_test_setup_teardown(key_lengths_cut_each_batch_on_its_own, make_run, free_run),
-        cmocka_unit_test_setup_teardown(rows_may_repeat_in_any_order, make_run, free_run),
-        cmocka_unit_test_setup_teardown(masks_broadcast_on_every_axis, make_run, free_run),
-        cmocka_unit_test_setup_teardown(masked_rows_are_the_definition, make_run, free_run),
-        cmocka_unit_test_setup_teardown(layouts_do_not_matter, make_run, free_run),
+        cmocka_unit_test_setup_teardown(every_shape_up_to_three_is_the_definition, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(every_mix_of_types_is_the_definition, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(random_shapes_are_the_definition, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(each_output_can_be_asked_for_alone, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(every_scale_is_taken_as_exact, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(key_lengths_cut_each_batch_on_its_own, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(rows_may_repeat_in_any_order, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(masks_broadcast_on_every_axis, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(masked_rows_are_the_definition, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(layouts_do_not_matter, scene_open, scene_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,19 +16,6 @@ static const scene_shape plain = {2, 2, 5, 7, 4, 3};
 
 typedef vdit_status attend(vdit_run *run, const vdit_attention *call);
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 1);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* A call with everything in it; its spare tensors for cases to put in. */
 static void full_scene(scene *s, vdit_run *run)
 {
@@ -389,7 +376,7 @@ static void fast_has_no_sigma(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scene_open, scene_close)
     const struct CMUnitTest tests[] = {
         TEST(each_error_names_its_tensor_and_touches_nothing),
         TEST(the_call_without_an_error_is_fine),

@@ -27,12 +27,6 @@ static int make_run(void **state)
     return *state == NULL;
 }
 
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* The noise of binary32 throughout, the output rounded to dtype. */
 static vdit_noise noise_of(vdit_dtype dtype)
 {
@@ -307,7 +301,7 @@ static void threads_are_near_the_reference(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, scene_close)
     const struct CMUnitTest tests[] = {
         TEST(small_shapes_are_near_the_reference),
         TEST(larger_shapes_are_near_the_reference),

@@ -15,19 +15,6 @@
 static const vdit_dtype narrow[3] = {VDIT_F32, VDIT_BF16, VDIT_F16};
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 1);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* q = [x_r], k = [y_j], scale 1: the logit of row r and key j is x_r y_j. */
 static void rank_one(scene *s, vdit_run *run, size_t rows, size_t keys, size_t channels,
                      oracle_random *random)
@@ -266,7 +253,7 @@ static void any_mix_of_magnitudes_is_the_definition(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scene_open, scene_close)
     const struct CMUnitTest tests[] = {
         TEST(huge_logits_are_the_definition),
         TEST(cancellation_leaves_the_remainder),

@@ -20,12 +20,6 @@ static int make_run(void **state)
     return *state == NULL;
 }
 
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* A call with a mask, every output, and a NaN or an infinity in each operand. */
 static void full_scene(scene *s, vdit_run *run)
 {
@@ -122,7 +116,7 @@ static void a_call_can_be_cancelled(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, scene_close)
     const struct CMUnitTest tests[] = {
         TEST(memory_that_runs_out_is_an_error),
         TEST(a_call_can_be_cancelled),

@@ -14,22 +14,11 @@
 #include <cmocka.h>
 #include "attention_brute.h"
 #include "attention_scene.h"
+#include "widening.h"
 
 #define ROWS 100 /* of all heads of a scene */
 
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
-
-/* Added to the relative bound of every weight: estimates whose enclosures are wider than they need be. */
-static double widening;
-
-void __real_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r);
-void __wrap_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r);
-
-void __wrap_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r)
-{
-    __real_vdit_stream_bound(bound, stream, r);
-    bound->weight += widening;
-}
 
 /*
  * With such a bound estimates may err by 2^-28, and do: each by a multiple of its own, the same in each pass.
@@ -169,12 +158,6 @@ static int make_run(void **state)
     vdit_run_set_threads(*state, 1);
     widening = 0;
     return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
 }
 
 /* 2 frames of 3 x 4 and 5 text tokens; text first or not; joint, or video queries alone. */
@@ -398,17 +381,20 @@ static void frames_that_are_not_declared_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(values_are_those_of_the_sorted_entries, make_run, free_run),
-        cmocka_unit_test_setup_teardown(open_enclosures_are_settled_by_facts, make_run, free_run),
+        cmocka_unit_test_setup_teardown(values_are_those_of_the_sorted_entries, make_run,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(open_enclosures_are_settled_by_facts, make_run,
+                                        scene_close),
         cmocka_unit_test_setup_teardown(subnormal_entries_are_enclosed_on_both_sides, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(rows_without_a_bound_are_read_exactly, make_run, free_run),
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(rows_without_a_bound_are_read_exactly, make_run,
+                                        scene_close),
         cmocka_unit_test_setup_teardown(equal_entries_are_dropped_in_the_order_of_their_places,
-                                        make_run, free_run),
-        cmocka_unit_test_setup_teardown(entries_near_halves_are_asked_for, make_run, free_run),
-        cmocka_unit_test_setup_teardown(places_are_exact, make_run, free_run),
+                                        make_run, scene_close),
+        cmocka_unit_test_setup_teardown(entries_near_halves_are_asked_for, make_run, scene_close),
+        cmocka_unit_test_setup_teardown(places_are_exact, make_run, scene_close),
         cmocka_unit_test_setup_teardown(frames_that_are_not_declared_are_refused, make_run,
-                                        free_run),
+                                        scene_close),
     };
 
     return cmocka_run_group_tests_name("attention_order", tests, NULL, NULL);

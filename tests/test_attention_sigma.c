@@ -11,19 +11,6 @@
 
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 1);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* One term of the model at a time, then the sets of bf16, f16, f32 and a coarse one. */
 static const vdit_noise noises[] = {
     {0x1p-9, 0, 0, 0, 0, 0},
@@ -178,7 +165,7 @@ static void rows_without_a_finite_output_have_none(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scene_open, scene_close)
     const struct CMUnitTest tests[] = {
         TEST(each_term_is_the_formula),
         TEST(values_of_any_magnitude_are_the_formula),

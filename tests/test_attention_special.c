@@ -15,19 +15,6 @@
 static const vdit_dtype narrow[3] = {VDIT_F32, VDIT_BF16, VDIT_F16};
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 1);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* q = (1, 1), k_j = (1, 0), v_j = (1, j): one row, three keys, before a case spoils one element. */
 static void plain_scene(scene *s, vdit_run *run, oracle_random *random)
 {
@@ -292,7 +279,7 @@ static void poison_where_nothing_may_look_changes_no_bit(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scene_open, scene_close)
     const struct CMUnitTest tests[] = {
         TEST(each_rule_holds),
         TEST(nan_is_the_canonical_one),

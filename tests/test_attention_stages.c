@@ -24,12 +24,6 @@ static int make_run(void **state)
     return *state == NULL;
 }
 
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* The first call's outputs, and a later call's in place of them. */
 typedef struct outputs {
     vdit_tensor o, lse, map, sigma;
@@ -251,7 +245,7 @@ static void counters_tell_which_stage_decided(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, free_run)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_run, scene_close)
     const struct CMUnitTest tests[] = {
         TEST(stages_agree_on_ordinary_numbers),
         TEST(stages_agree_at_every_magnitude),

@@ -14,19 +14,6 @@
 static const vdit_dtype narrow[3] = {VDIT_F32, VDIT_BF16, VDIT_F16};
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 2);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 static size_t row_count(const scene *s)
 {
     return s->call.rows != NULL ? s->rows.shape[0] : s->q.shape[2];
@@ -342,18 +329,24 @@ static void a_rectangle_is_a_part_of_the_map(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(small_shapes_are_the_definition, make_run, free_run),
-        cmocka_unit_test_setup_teardown(ragged_tiles_are_the_definition, make_run, free_run),
-        cmocka_unit_test_setup_teardown(masks_and_key_lengths_are_the_definition, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(peaked_rows_keep_their_digits, make_run, free_run),
-        cmocka_unit_test_setup_teardown(uniform_maps_have_all_of_the_entropy, make_run, free_run),
-        cmocka_unit_test_setup_teardown(identity_maps_have_no_entropy, make_run, free_run),
-        cmocka_unit_test_setup_teardown(the_unit_may_be_bits, make_run, free_run),
-        cmocka_unit_test_setup_teardown(a_nan_makes_its_rows_nan, make_run, free_run),
-        cmocka_unit_test_setup_teardown(padding_queries_are_left_out_of_means, make_run, free_run),
-        cmocka_unit_test_setup_teardown(bad_requests_are_refused_by_name, make_run, free_run),
-        cmocka_unit_test_setup_teardown(a_rectangle_is_a_part_of_the_map, make_run, free_run)};
+        cmocka_unit_test_setup_teardown(small_shapes_are_the_definition, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(ragged_tiles_are_the_definition, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(masks_and_key_lengths_are_the_definition, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(peaked_rows_keep_their_digits, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(uniform_maps_have_all_of_the_entropy, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(identity_maps_have_no_entropy, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(the_unit_may_be_bits, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(a_nan_makes_its_rows_nan, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(padding_queries_are_left_out_of_means, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(bad_requests_are_refused_by_name, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(a_rectangle_is_a_part_of_the_map, scene_open_two,
+                                        scene_close)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

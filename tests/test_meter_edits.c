@@ -20,19 +20,6 @@ static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 static const scene_shape shape = {2, 2, 14, 14, 4, 3};
 static const vdit_tokens tokens = {2, 2, 3, 2, 0};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 2);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* An edit for both heads of a scene. */
 typedef struct both {
     vdit_edit edit;
@@ -223,15 +210,17 @@ static void an_edit_of_some_queries_may_come_after_the_softmax(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(temperature_and_transfer_are_other_operands, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(sets_of_keys_and_masks_are_a_mask, make_run, free_run),
-        cmocka_unit_test_setup_teardown(what_comes_after_the_softmax_is_not_seen, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(one_head_may_be_edited_alone, make_run, free_run),
-        cmocka_unit_test_setup_teardown(an_edit_of_some_queries_is_refused, make_run, free_run),
+        cmocka_unit_test_setup_teardown(temperature_and_transfer_are_other_operands, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(sets_of_keys_and_masks_are_a_mask, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(what_comes_after_the_softmax_is_not_seen, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(one_head_may_be_edited_alone, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(an_edit_of_some_queries_is_refused, scene_open_two,
+                                        scene_close),
         cmocka_unit_test_setup_teardown(an_edit_of_some_queries_may_come_after_the_softmax,
-                                        make_run, free_run)};
+                                        scene_open_two, scene_close)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

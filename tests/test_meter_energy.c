@@ -11,19 +11,6 @@
 
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 2);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* Adds the square of x. */
 static void add_square(mpfr_t sum, double x)
 {
@@ -147,10 +134,11 @@ static void cross_attention_has_no_identity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(energies_are_exact_sums, make_run, free_run),
-        cmocka_unit_test_setup_teardown(values_that_are_the_identity_give_known_energies, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(cross_attention_has_no_identity, make_run, free_run)};
+        cmocka_unit_test_setup_teardown(energies_are_exact_sums, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(values_that_are_the_identity_give_known_energies,
+                                        scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(cross_attention_has_no_identity, scene_open_two,
+                                        scene_close)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

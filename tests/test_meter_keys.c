@@ -16,19 +16,6 @@
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 static const float ladder[6] = {0.1f, 0.2f, 0.3f, 0.5f, 0.7f, 0.9f};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 2);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* Copies query n of head 0 to another head's, or key j to another key. */
 static void copy_token(vdit_tensor *t, size_t h, size_t to, size_t from)
 {
@@ -419,20 +406,26 @@ static void sampled_rows_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_ladder_counts_rounded_entries, make_run, free_run),
-        cmocka_unit_test_setup_teardown(weights_at_a_step_are_counted, make_run, free_run),
-        cmocka_unit_test_setup_teardown(counts_say_where_the_lower_median_is, make_run, free_run),
-        cmocka_unit_test_setup_teardown(a_planted_sink_is_found, make_run, free_run),
-        cmocka_unit_test_setup_teardown(a_text_sink_is_flagged_and_can_be_left_out, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(thresholds_and_others_are_options, make_run, free_run),
-        cmocka_unit_test_setup_teardown(the_sink_may_be_compared_with_the_median, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(half_of_the_queries_make_no_sink, make_run, free_run),
-        cmocka_unit_test_setup_teardown(equal_sinks_give_the_first, make_run, free_run),
-        cmocka_unit_test_setup_teardown(the_largest_entries_are_in_exact_order, make_run, free_run),
-        cmocka_unit_test_setup_teardown(hidden_differences_decide_the_order, make_run, free_run),
-        cmocka_unit_test_setup_teardown(sampled_rows_are_named, make_run, free_run)};
+        cmocka_unit_test_setup_teardown(the_ladder_counts_rounded_entries, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(weights_at_a_step_are_counted, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(counts_say_where_the_lower_median_is, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(a_planted_sink_is_found, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(a_text_sink_is_flagged_and_can_be_left_out, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(thresholds_and_others_are_options, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(the_sink_may_be_compared_with_the_median, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(half_of_the_queries_make_no_sink, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(equal_sinks_give_the_first, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(the_largest_entries_are_in_exact_order, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(hidden_differences_decide_the_order, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(sampled_rows_are_named, scene_open_two, scene_close)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

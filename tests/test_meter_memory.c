@@ -12,19 +12,6 @@
 
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 1);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* Asks for every meter there is; names are put into text. */
 static vdit_meter_request ask_for_all(char *text, size_t size)
 {
@@ -147,9 +134,10 @@ static void a_cancelled_run_leaves_no_results(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(memory_that_runs_out_is_an_error, make_run, free_run),
-        cmocka_unit_test_setup_teardown(the_estimate_covers_the_memory, make_run, free_run),
-        cmocka_unit_test_setup_teardown(a_cancelled_run_leaves_no_results, make_run, free_run)};
+        cmocka_unit_test_setup_teardown(memory_that_runs_out_is_an_error, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(the_estimate_covers_the_memory, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(a_cancelled_run_leaves_no_results, scene_open,
+                                        scene_close)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,19 +18,6 @@ static const double fractions[] = {0, 0.25, 0.5, 0.9, 0.99};
 #define METERS                                                                                     \
     "quantile:k=0+0.25+0.5+0.9+0.99:blocks=vv+tv,kcurve:k=0+0.25+0.5+0.9+0.99:blocks=vv+tv"
 
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 2);
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* Sums over a head's rows for one k. */
 typedef struct sums {
     mpfr_t kept, error, dense;
@@ -216,9 +203,10 @@ static void bad_options_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(small_heads_are_the_definition, make_run, free_run),
-        cmocka_unit_test_setup_teardown(the_ends_of_a_curve_are_known, make_run, free_run),
-        cmocka_unit_test_setup_teardown(bad_options_are_refused, make_run, free_run),
+        cmocka_unit_test_setup_teardown(small_heads_are_the_definition, scene_open_two,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(the_ends_of_a_curve_are_known, scene_open_two, scene_close),
+        cmocka_unit_test_setup_teardown(bad_options_are_refused, scene_open_two, scene_close),
     };
 
     return cmocka_run_group_tests_name("meter_order", tests, NULL, NULL);

@@ -13,36 +13,11 @@
 #include "attention/walk.h"
 #include "exact/tally.h"
 #include "meter_oracle.h"
+#include "widening.h"
 
 #define METERS "frames,offset,diagonal:width=2,stripe,picture:side=7"
 
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
-
-/* Added to the relative bound of every weight, so that rows stay open. */
-static double widening;
-
-void __real_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r);
-void __wrap_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r);
-
-void __wrap_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r)
-{
-    __real_vdit_stream_bound(bound, stream, r);
-    bound->weight += widening;
-}
-
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 2);
-    widening = 0;
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
 
 /* What is judged: one head's rows as the oracle has them. */
 typedef struct view {
@@ -379,11 +354,13 @@ static void tallies_are_exact(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(small_videos_are_the_definition, make_run, free_run),
-        cmocka_unit_test_setup_teardown(open_rows_are_the_definition, make_run, free_run),
-        cmocka_unit_test_setup_teardown(tiles_that_cut_frames_are_the_definition, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(a_row_of_nan_makes_its_means_nan, make_run, free_run),
+        cmocka_unit_test_setup_teardown(small_videos_are_the_definition, widening_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(open_rows_are_the_definition, widening_open, scene_close),
+        cmocka_unit_test_setup_teardown(tiles_that_cut_frames_are_the_definition, widening_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(a_row_of_nan_makes_its_means_nan, widening_open,
+                                        scene_close),
         cmocka_unit_test(tallies_are_exact),
     };
 

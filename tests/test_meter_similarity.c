@@ -9,36 +9,11 @@
 #include <cmocka.h>
 #include "attention/walk.h"
 #include "meter_oracle.h"
+#include "widening.h"
 
 #define BITS ATTENTION_ORACLE_BITS
 
 static const vdit_dtype all_f32[3] = {VDIT_F32, VDIT_F32, VDIT_F32};
-
-/* Added to the relative bound of every weight, so that rows stay open. */
-static double widening;
-
-void __real_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r);
-void __wrap_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r);
-
-void __wrap_vdit_stream_bound(vdit_row_bound *bound, const vdit_stream *stream, size_t r)
-{
-    __real_vdit_stream_bound(bound, stream, r);
-    bound->weight += widening;
-}
-
-static int make_run(void **state)
-{
-    *state = vdit_run_new();
-    vdit_run_set_threads(*state, 2);
-    widening = 0;
-    return *state == NULL;
-}
-
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
 
 static void measure(scene *s, const scene *other, vdit_meter_results *results)
 {
@@ -236,13 +211,14 @@ static void it_needs_another_call_of_this_shape(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(two_maps_are_compared_by_the_definition, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(open_rows_are_compared_by_the_definition, make_run,
-                                        free_run),
-        cmocka_unit_test_setup_teardown(a_map_is_its_own_equal, make_run, free_run),
-        cmocka_unit_test_setup_teardown(rows_of_nan_are_nan, make_run, free_run),
-        cmocka_unit_test_setup_teardown(it_needs_another_call_of_this_shape, make_run, free_run),
+        cmocka_unit_test_setup_teardown(two_maps_are_compared_by_the_definition, widening_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(open_rows_are_compared_by_the_definition, widening_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(a_map_is_its_own_equal, widening_open, scene_close),
+        cmocka_unit_test_setup_teardown(rows_of_nan_are_nan, widening_open, scene_close),
+        cmocka_unit_test_setup_teardown(it_needs_another_call_of_this_shape, widening_open,
+                                        scene_close),
     };
 
     return cmocka_run_group_tests_name("meter_similarity", tests, NULL, NULL);

@@ -25,12 +25,6 @@ static int make_run(void **state)
     return *state == NULL;
 }
 
-static int free_run(void **state)
-{
-    vdit_run_free(*state);
-    return 0;
-}
-
 /* Logits are 0 but for a sink key: of 9 keys it takes e^2 / (e^2 + 8) = 0.48 of a row. */
 static void start(gated *g, vdit_run *run, const char *text, size_t batches, oracle_random *random)
 {
@@ -130,13 +124,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sinks_are_found_in_the_heads_that_have_one, make_run,
-                                        free_run),
+                                        scene_close),
         cmocka_unit_test_setup_teardown(gates_close_where_a_sink_is_and_are_else_those_of_the_plan,
-                                        make_run, free_run),
+                                        make_run, scene_close),
         cmocka_unit_test_setup_teardown(the_control_draws_from_heads_without_a_sink, make_run,
-                                        free_run),
+                                        scene_close),
         cmocka_unit_test_setup_teardown(the_map_is_looked_at_only_where_a_gate_asks_for_it,
-                                        make_run, free_run),
+                                        make_run, scene_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
