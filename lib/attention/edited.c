@@ -5,6 +5,7 @@
 #include <omp.h>
 #endif
 #include "attention/edited.h"
+#include "attention/share.h"
 #include "exact/settle.h"
 
 /* What of a row is open: bits of composition.rows. */
@@ -162,17 +163,15 @@ static size_t stream_block(job *work, worker *self, size_t first, size_t rows)
 
 static void stream_head(job *work)
 {
-    size_t panels = (work->rows + work->nr - 1) / work->nr;
-    size_t share = panels / (3 * (size_t)work->threads) + 1;
-    size_t size = work->nr * (share < VDIT_STREAM_PANELS ? share : VDIT_STREAM_PANELS);
-    size_t blocks = (work->rows + size - 1) / size, settled = 0, done = 0;
+    vdit_shares blocks =
+        vdit_shares_make(work->rows, work->nr, (size_t)work->threads, VDIT_STREAM_PANELS, 3);
+    size_t settled = 0, done = 0;
 
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
 #endif
-    for (size_t i = 0; i < blocks; i++) {
-        size_t first = i * size, rows = work->rows - first < size ? work->rows - first : size;
-        size_t so_far;
+    for (size_t i = 0; i < blocks.count; i++) {
+        size_t first, rows = vdit_share_at(&blocks, i, &first), so_far;
         int stop;
 
 #ifdef _OPENMP
@@ -182,7 +181,8 @@ static void stream_head(job *work)
             stop = vdit_run_status(work->run) != VDIT_OK;
             so_far = done++;
             if (!stop && this_thread() == 0)
-                vdit_run_progress(work->run, "edited attention", (double)so_far, (double)blocks);
+                vdit_run_progress(work->run, "edited attention", (double)so_far,
+                                  (double)blocks.count);
         }
         if (!stop)
             settled += stream_block(work, &work->workers[this_thread()], first, rows);
@@ -206,20 +206,22 @@ static size_t refine_group(job *work, worker *self, const size_t *list, size_t c
 
 static void refine_head(job *work)
 {
-    size_t found = 0, settled = 0, share, group, mark = vdit_run_mark(work->run);
+    size_t found = 0, settled = 0, mark = vdit_run_mark(work->run);
     size_t *list = vdit_run_alloc(work->run, work->rows, sizeof *list);
+    vdit_shares groups;
 
     for (size_t r = 0; list != NULL && r < work->rows; r++)
         if ((work->row_open[r] & OPEN_O) != 0)
             list[found++] = r;
-    share = found / work->nr / (size_t)work->threads + 1;
-    group = work->nr * (share < VDIT_REFINE_PANELS ? share : VDIT_REFINE_PANELS);
+    groups = vdit_shares_make(found, work->nr, (size_t)work->threads, VDIT_REFINE_PANELS, 1);
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(work->threads) schedule(dynamic, 1) reduction(+ : settled)
 #endif
-    for (size_t i = 0; i < found; i += group)
-        settled += refine_group(work, &work->workers[this_thread()], list + i,
-                                found - i < group ? found - i : group);
+    for (size_t i = 0; i < groups.count; i++) {
+        size_t first, rows = vdit_share_at(&groups, i, &first);
+
+        settled += refine_group(work, &work->workers[this_thread()], list + first, rows);
+    }
     vdit_run_counters(work->run)->attention[1] += settled;
     vdit_run_release(work->run, mark);
 }

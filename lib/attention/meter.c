@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "attention/meter.h"
+#include "attention/share.h"
 #include "attention/special.h"
 #include "base/parallel.h"
 
@@ -134,7 +135,8 @@ static int passes_of(const vdit_meter_engine *engine)
 
 typedef struct block_job {
     vdit_meter_engine *engine;
-    size_t first, size; /* the first block of this turn; rows of a block */
+    vdit_shares blocks; /* of the rows */
+    size_t first;       /* the first block of this turn */
     int passes;
 } block_job;
 
@@ -168,9 +170,9 @@ static void run_block(void *state, size_t task, int worker)
     block_job *job = state;
     vdit_meter_engine *engine = job->engine;
     vdit_walk *walk = &engine->walks[worker];
-    size_t first = (job->first + task) * job->size, left = engine->rows - first;
+    size_t first, rows = vdit_share_at(&job->blocks, job->first + task, &first);
 
-    vdit_walk_load(walk, first, left < job->size ? left : job->size, 0);
+    vdit_walk_load(walk, first, rows, 0);
     note_empty(engine, walk);
     for (size_t m = 0; m < engine->count; m++)
         if (engine->meters[m].kind->begin_block != NULL)
@@ -185,23 +187,23 @@ static void run_block(void *state, size_t task, int worker)
 /* All blocks of the head, some at a time, with progress between. */
 static vdit_status run_blocks(vdit_meter_engine *engine)
 {
-    size_t nr = engine->head.kernel->nr, panels = (engine->rows + nr - 1) / nr;
-    size_t share = panels / (3 * (size_t)engine->threads) + 1, blocks, turn;
-    block_job job = {engine, 0, 0, passes_of(engine)};
+    block_job job = {.engine = engine, .passes = passes_of(engine)};
+    size_t turn;
 
     if (job.passes == 0)
         return VDIT_OK;
-    job.size = nr * (share < VDIT_STREAM_PANELS ? share : VDIT_STREAM_PANELS);
-    blocks = (engine->rows + job.size - 1) / job.size;
-    for (; job.first < blocks; job.first += turn) {
-        turn = blocks - job.first;
+    job.blocks = vdit_shares_make(engine->rows, engine->head.kernel->nr, (size_t)engine->threads,
+                                  VDIT_STREAM_PANELS, 3);
+    for (; job.first < job.blocks.count; job.first += turn) {
+        turn = job.blocks.count - job.first;
         if (turn > BLOCKS_PER_THREAD * (size_t)engine->threads)
             turn = BLOCKS_PER_THREAD * (size_t)engine->threads;
         vdit_parallel(engine->threads, turn, run_block, &job);
-        if (vdit_run_progress(engine->run, "meters",
-                              (engine->heads_done + (double)(job.first + turn) / (double)blocks) /
-                                  engine->heads,
-                              1) != VDIT_OK)
+        if (vdit_run_progress(
+                engine->run, "meters",
+                (engine->heads_done + (double)(job.first + turn) / (double)job.blocks.count) /
+                    engine->heads,
+                1) != VDIT_OK)
             return vdit_run_status(engine->run);
     }
     return VDIT_OK;
