@@ -15,7 +15,10 @@ and guidance. TRACE holds, for each module in the order of execution, what it re
 Dropout modules are left out, and so is the model itself: --output writes what it returned. The order
 of the names is in the metadata, as a JSON list. In f64 the models still round to f32 in places.
 
-    vdit-check TRACE_OF_VDIT TRACE
+    vdit-forward MODEL --latents in.safetensors:latents --text in.safetensors:text \\
+        --timestep in.safetensors:timestep --trace ours.safetensors --noise f32 -o out.safetensors
+    python trace_diffusers.py MODEL in.safetensors theirs.safetensors
+    vdit-check ours.safetensors theirs.safetensors
 
 Any other torch model is traced by Trace alone:
 
