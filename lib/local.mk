@@ -251,6 +251,7 @@ libvdit_core_la_SOURCES = \
 	%D%/model/checkpoint_write.c \
 	%D%/model/cogvideox.c \
 	%D%/model/cogvideox.h \
+	%D%/model/cogvideox_original.c \
 	%D%/model/cogvideox_place.c \
 	%D%/model/config.c \
 	%D%/model/config.h \
@@ -262,6 +263,7 @@ libvdit_core_la_SOURCES = \
 	%D%/model/hunyuan.c \
 	%D%/model/hunyuan.h \
 	%D%/model/hunyuan_block.c \
+	%D%/model/hunyuan_original.c \
 	%D%/model/hunyuan_text.c \
 	%D%/model/make.c \
 	%D%/model/match.c \

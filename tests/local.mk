@@ -193,6 +193,10 @@ check_PROGRAMS += %D%/test_model_convert %D%/test_model_make %D%/test_model_open
 %C%_test_model_open_SOURCES = %D%/test_model_open.c $(FILE_SUPPORT)
 %C%_test_model_open_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += %D%/test_model_original
+%C%_test_model_original_SOURCES = %D%/test_model_original.c $(FILE_SUPPORT)
+%C%_test_model_original_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += %D%/test_model_survey
 %C%_test_model_survey_SOURCES = %D%/test_model_survey.c
 %C%_test_model_survey_LDADD = $(TEST_LIBS)

@@ -369,4 +369,5 @@ const vdit_network vdit_network_cogvideox = {
     .extents = extents,
     .smallest = smallest,
     .forward = forward,
-    .keeps_single = keeps_single};
+    .keeps_single = keeps_single,
+    .original = vdit_cogvideox_original};

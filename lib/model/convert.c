@@ -120,10 +120,8 @@ static vdit_status check(vdit_run *run, const char *path, const char *original,
 /* Returns: 1 if a rule leaves the original's tensor out. */
 static int is_left_out(const vdit_convert_rule *rules, const char *name)
 {
-    numbers with;
-
     for (; rules != NULL && rules->from != NULL; rules++)
-        if (rules->to == NULL && match(rules->from, name, &with))
+        if (rules->to == NULL && vdit_name_matches(rules->from, name))
             return 1;
     return 0;
 }

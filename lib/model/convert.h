@@ -18,7 +18,8 @@
  * not.
  */
 typedef struct vdit_convert_rule {
-    const char *to;   /* "blocks.{}.attn1.to_q.weight"; NULL: the original is left out on purpose */
+    const char
+        *to; /* "blocks.{}.attn1.to_q.weight"; NULL: names that fit the pattern from are left out */
     const char *from; /* "blocks.{}.self_attn.q.weight" */
     size_t parts; /* 0: as it is; else the original's first axis is cut into so many equal parts */
     const char *take; /* and these follow each other: "0", "1"; "b" and so on from the tenth on */

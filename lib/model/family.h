@@ -41,7 +41,8 @@ extern const vdit_network vdit_network_wan, vdit_network_mochi, vdit_network_hun
     vdit_network_cogvideox;
 
 /* The rules of their original layouts. */
-extern const vdit_convert_rule vdit_mochi_original[], vdit_wan_original[];
+extern const vdit_convert_rule vdit_wan_original[], vdit_mochi_original[], vdit_hunyuan_original[],
+    vdit_cogvideox_original[];
 
 /* Returns: the i-th family (a family of inputs has that name in golden), or NULL past the last. */
 const vdit_network *vdit_network_at(size_t i);

@@ -223,4 +223,5 @@ const vdit_network vdit_network_hunyuan = {
     .extents = extents,
     .smallest = smallest,
     .forward = forward,
-    .keeps_single = keeps_single};
+    .keeps_single = keeps_single,
+    .original = vdit_hunyuan_original};
