@@ -531,12 +531,15 @@ VALGRIND_TESTS = \
 	%D%/test_file_write \
 	%D%/test_golden_family \
 	%D%/test_golden_recipe \
+	%D%/test_judge_trace \
 	%D%/test_model_config \
+	%D%/test_model_site \
 	%D%/test_model_open \
 	%D%/test_plan \
 	%D%/test_plan_errors \
 	%D%/test_op_errors \
-	%D%/test_op_linear
+	%D%/test_op_linear \
+	%D%/test_trace
 
 BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_linear %D%/bench_meter %D%/bench_peak
 EXTRA_PROGRAMS += $(BENCHES) %D%/exhaust_activation %D%/exhaust_elementary

@@ -348,6 +348,19 @@ static void judge_all(judge *j, const char *pattern)
     conclude(f);
 }
 
+/* Returns: whose noise sigma is, in the run's memory: the files may be closed before the finding is read. */
+static const char *name_noise(judge *j)
+{
+    const char *name = vdit_file_meta(j->expected, "noise");
+    char *copy;
+
+    if (name == NULL)
+        name = vdit_file_meta(j->actual, "noise");
+    if (name == NULL || (copy = vdit_run_alloc(j->run, strlen(name) + 1, 1)) == NULL)
+        return NULL;
+    return strcpy(copy, name);
+}
+
 vdit_status vdit_trace_judge(vdit_run *run, vdit_trace_finding *finding, const vdit_file *expected,
                              const vdit_file *actual, const char *pattern,
                              const vdit_contract *contract)
@@ -359,11 +372,8 @@ vdit_status vdit_trace_judge(vdit_run *run, vdit_trace_finding *finding, const v
         return vdit_run_status(run);
     find_order(&j);
     j.sigma = read_meta(&j, "sigma", JSON_OBJECT);
-    if (j.sigma != NULL) {
-        finding->noise = vdit_file_meta(expected, "noise");
-        if (finding->noise == NULL)
-            finding->noise = vdit_file_meta(actual, "noise");
-    }
+    if (j.sigma != NULL)
+        finding->noise = name_noise(&j);
     if (vdit_run_status(run) == VDIT_OK)
         judge_all(&j, pattern);
     json_decref(j.order);
