@@ -222,6 +222,8 @@ libvdit_core_la_SOURCES = \
 	%D%/golden/judge_trace.c \
 	%D%/golden/layer.c \
 	%D%/golden/layer.h \
+	%D%/golden/layer_activation.c \
+	%D%/golden/layer_activation.h \
 	%D%/golden/layer_sigma.c \
 	%D%/golden/layout.c \
 	%D%/golden/layout.h \

@@ -18,6 +18,15 @@ static const char *const operators[VDIT_OPERATOR_COUNT] = {
     [VDIT_OP_RMS_NORM] = "rms_norm",
     [VDIT_OP_GROUP_NORM] = "group_norm",
     [VDIT_OP_ROTARY] = "rotary",
+    [VDIT_OP_SIGMOID] = "sigmoid",
+    [VDIT_OP_TANH] = "tanh",
+    [VDIT_OP_SILU] = "silu",
+    [VDIT_OP_GELU] = "gelu",
+    [VDIT_OP_GELU_TANH] = "gelu_tanh",
+    [VDIT_OP_QUICK_GELU] = "quick_gelu",
+    [VDIT_OP_SOFTPLUS] = "softplus",
+    [VDIT_OP_SWIGLU] = "swiglu",
+    [VDIT_OP_GEGLU] = "geglu",
 };
 
 const char *vdit_operator_name(vdit_operator op)

@@ -1,9 +1,10 @@
 /* layer.c - the tensors of each operator of the networks, and the calls. */
 #include <string.h>
 #include "golden/layer.h"
+#include "golden/layer_activation.h"
 
 /*
- * Names and shapes. A letter is an extent: M, K, N of the case; h is N / 2; f, y, x the frames, rows and columns of
+ * Names and shapes. A letter is an extent: M, K, N of the case; h is N / 2, g is 2 N; f, y, x the frames, rows and columns of
  * patches, Y and X those of pixels, two of each to a patch; a digit is itself.
  */
 static const struct {
@@ -18,6 +19,15 @@ static const struct {
     [VDIT_OP_RMS_NORM] = {{"x", "w"}, {"MN", "N"}, "MN"},
     [VDIT_OP_GROUP_NORM] = {{"x", "w", "b"}, {"MKN", "K", "K"}, "MKN"},
     [VDIT_OP_ROTARY] = {{"x", "cosine", "sine"}, {"MN", "Mh", "Mh"}, "MN"},
+    [VDIT_OP_SIGMOID] = {{"x"}, {"MN"}, "MN"},
+    [VDIT_OP_TANH] = {{"x"}, {"MN"}, "MN"},
+    [VDIT_OP_SILU] = {{"x"}, {"MN"}, "MN"},
+    [VDIT_OP_GELU] = {{"x"}, {"MN"}, "MN"},
+    [VDIT_OP_GELU_TANH] = {{"x"}, {"MN"}, "MN"},
+    [VDIT_OP_QUICK_GELU] = {{"x"}, {"MN"}, "MN"},
+    [VDIT_OP_SOFTPLUS] = {{"x"}, {"MN"}, "MN"},
+    [VDIT_OP_SWIGLU] = {{"x"}, {"Mg"}, "MN"},
+    [VDIT_OP_GEGLU] = {{"x"}, {"Mg"}, "MN"},
 };
 
 int vdit_layer_has(vdit_operator op)
@@ -36,6 +46,8 @@ static size_t extent(const vdit_case *c, char letter)
         return c->N;
     case 'h':
         return c->N / 2;
+    case 'g':
+        return 2 * c->N;
     case 'f':
         return c->tokens.frames;
     case 'y':
@@ -73,7 +85,7 @@ vdit_status vdit_layer_check(vdit_run *run, const vdit_case *c, const char *wher
     return VDIT_OK;
 }
 
-/* Out: y, blank, of the shape that the inputs ask for: that of x, but for a convolution. */
+/* Out: y, blank, of the shape that the inputs ask for: that of x, but for a convolution and a gated unit. */
 static vdit_status new_output(vdit_run *run, vdit_tensor *y, const vdit_golden *golden)
 {
     const vdit_tensor *x = &golden->inputs[0].tensor, *w = &golden->inputs[1].tensor;
@@ -85,6 +97,8 @@ static vdit_status new_output(vdit_run *run, vdit_tensor *y, const vdit_golden *
         for (int i = 2; i < x->rank; i++)
             shape[i] /= w->shape[i];
     }
+    if (vdit_layer_is_gated(golden->op))
+        shape[x->rank - 1] /= 2;
     if (vdit_tensor_new(run, y, x->dtype, x->rank, shape) == VDIT_OK)
         memset(y->data, 0xff, vdit_tensor_count(y) * vdit_dtype_size(y->dtype));
     return vdit_run_status(run);
@@ -111,6 +125,8 @@ vdit_status vdit_layer_compute(vdit_run *run, vdit_tensor *y, const vdit_golden 
 
     if (new_output(run, y, golden) != VDIT_OK)
         return vdit_run_status(run);
+    if (vdit_layer_is_activation(golden->op))
+        return vdit_layer_activate(run, y, golden, b);
     switch (golden->op) {
     case VDIT_OP_CONV:
         return conv(run, y, golden, b);
@@ -134,6 +150,8 @@ vdit_status vdit_layer_compute(vdit_run *run, vdit_tensor *y, const vdit_golden 
 
 int vdit_layer_offers(const vdit_backend *known, vdit_operator op)
 {
+    if (vdit_layer_is_activation(op))
+        return vdit_layer_offers_activation(known, op);
     switch (op) {
     case VDIT_OP_CONV:
         return known->conv != NULL;

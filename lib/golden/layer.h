@@ -35,7 +35,7 @@ int vdit_layer_offers(const vdit_backend *known, vdit_operator op);
  *     sigma^2 = J (sum_unit A)^2 + score_unit^2 sum t_k^2 + 1/3 max(out_unit |y|, out_sub)^2;
  * for a norm over J elements, with a the mean of |x| (0 for the RMS norm), t = (x - m) r w and A = |x| r |w|,
  *     sigma^2 = J (sum_unit (a r |w| + |t|))^2 + (4 sum_unit A)^2 + (sum_unit b)^2 + (score_unit t)^2 + the same.
- * Evaluated in binary64 in a fixed order; where y is infinite or NaN, sigma is 0.
+ * that of activations is in layer_activation.h. Evaluated in binary64 in a fixed order; where y is infinite or NaN, sigma is 0.
  * Out: sigma, bf16, the shape of y. Returns: VDIT_OK, VDIT_ERR_MEMORY.
  */
 vdit_status vdit_layer_sigma(vdit_run *run, vdit_tensor *sigma, const vdit_golden *golden,

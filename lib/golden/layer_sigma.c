@@ -1,6 +1,7 @@
 /* layer_sigma.c - sigma of the operators of the networks, in binary64 in a fixed order. */
 #include <math.h>
 #include "golden/layer.h"
+#include "golden/layer_activation.h"
 
 /* What is added up for one element. */
 typedef struct terms {
@@ -176,6 +177,8 @@ vdit_status vdit_layer_sigma(vdit_run *run, vdit_tensor *sigma, const vdit_golde
     sigma_state s = {.golden = golden, .noise = &contract->noise, .last = x->shape[x->rank - 1]};
     size_t count = vdit_tensor_count(y), mark;
 
+    if (vdit_layer_is_activation(golden->op))
+        return vdit_layer_activation_sigma(run, sigma, golden, y, contract);
     if (vdit_tensor_new(run, sigma, VDIT_BF16, y->rank, y->shape) != VDIT_OK)
         return vdit_run_status(run);
     mark = vdit_run_mark(run);

@@ -35,12 +35,21 @@ typedef enum vdit_operator {
     VDIT_OP_LAYER_NORM, /* x, w, b -> y, y.sigma; norms have eps 1e-6 */
     VDIT_OP_RMS_NORM,   /* x, w -> y, y.sigma */
     VDIT_OP_GROUP_NORM, /* x, w, b -> y, y.sigma; two groups */
-    VDIT_OP_ROTARY      /* x, cosine, sine -> y, y.sigma */
+    VDIT_OP_ROTARY,     /* x, cosine, sine -> y, y.sigma */
+    VDIT_OP_SIGMOID,    /* x -> y, y.sigma, and so the others */
+    VDIT_OP_TANH,
+    VDIT_OP_SILU,
+    VDIT_OP_GELU,
+    VDIT_OP_GELU_TANH,
+    VDIT_OP_QUICK_GELU,
+    VDIT_OP_SOFTPLUS,
+    VDIT_OP_SWIGLU, /* the gated unit of silu */
+    VDIT_OP_GEGLU   /* that of gelu */
 } vdit_operator;
 
-#define VDIT_OPERATOR_COUNT 13
+#define VDIT_OPERATOR_COUNT 22
 
-/* Returns: "attention", "linear", "matmul", "exp", "log", "conv", ...: the name of its function in vdit/op.h. */
+/* Returns: "attention", "linear", "matmul", "exp", "log", "conv", ...: the name of its function in vdit/op.h, "silu", ... */
 VDIT_API const char *vdit_operator_name(vdit_operator op);
 
 /* Out: op. In: a name as above. Returns: 1 if known, else 0 with op untouched. */

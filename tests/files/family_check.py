@@ -284,7 +284,9 @@ def layer(op, family):
         "rms_norm": [(m, n), (n,)],
         "group_norm": [(m, k, n), (k,), (k,)],
         "rotary": [(m, n), (m, n // 2), (m, n // 2)],
-    }[op]
+        "swiglu": [(m, 2 * n)],
+        "geglu": [(m, 2 * n)],
+    }.get(op, [(m, n)])
     if family == "integers":
         return [(word(i, elements(*s)) % 17 - 8).astype(np.float64) for i, s in enumerate(shapes)]
     return [normal(i, elements(*s)) for i, s in enumerate(shapes)]
@@ -295,7 +297,8 @@ ATTENTION = ["normal", "needle", "offset", "late-sink", "peaked", "uniform-logit
 PRODUCT = ["normal", "integers", "outlier-channel", "cancel", "subnormal"]
 ELEMENTARY = ["normal", "integers", "overflow", "subnormal"]
 LAYER = ["normal", "integers"]
-LAYERS = ["conv", "add", "modulate", "gated_add", "layer_norm", "rms_norm", "group_norm", "rotary"]
+LAYERS = ["conv", "add", "modulate", "gated_add", "layer_norm", "rms_norm", "group_norm", "rotary",
+          "sigmoid", "tanh", "silu", "gelu", "gelu_tanh", "quick_gelu", "softplus", "swiglu", "geglu"]
 
 
 def main():
