@@ -211,10 +211,11 @@ static void special_values_follow_the_formula(void **state)
 static void blocks_join_without_a_seam(void **state)
 {
     oracle_random random = oracle_random_start("blocks_join_without_a_seam");
-    enum { DEPTH = 9000, ROWS = 300 };
+    enum { DEPTH = 9000, ROWS = 300, OUTPUTS = 19 };
     static const int channels_last[] = {0, 2, 1};
-    const size_t numbers = DEPTH + 7 * ROWS, w_shape[] = {2, DEPTH, 1}, y_shape[] = {1, 2, ROWS};
-    const size_t flat[] = {2, DEPTH};
+    const size_t numbers = DEPTH + 7 * ROWS, w_shape[] = {OUTPUTS, DEPTH, 1},
+                 y_shape[] = {1, OUTPUTS, ROWS};
+    const size_t flat[] = {OUTPUTS, DEPTH};
     const vdit_conv_walk walk = {{1}, {0}, {0}};
     vdit_run *run = vdit_run_new();
     vdit_tensor x, w, y, other, rows, matrix, wanted;
@@ -235,7 +236,7 @@ static void blocks_join_without_a_seam(void **state)
     assert_int_equal(vdit_conv(run, &y, &x, &w, NULL, &walk), VDIT_OK);
     assert_true(operand_same(&y, &other));
     vdit_run_set_threads(run, 3);
-    memset(y.data, 0, sizeof(float) * 2 * ROWS);
+    memset(y.data, 0, sizeof(float) * OUTPUTS * ROWS);
     assert_int_equal(vdit_conv(run, &y, &x, &w, NULL, &walk), VDIT_OK);
     assert_true(operand_same(&y, &other));
     vdit_run_free(run);

@@ -1,6 +1,7 @@
 /*
  * conv.c - convolutions: each position of the output is a row of x's elements under the kernel, gathered in
- * blocks of bounded size, and the rows are multiplied with w by the exact product.
+ * blocks of bounded size, and the rows are multiplied with w by the exact product. Where the channels of y lie
+ * far apart, the product goes into a dense block first.
  */
 #include <string.h>
 #include <vdit/op.h>
@@ -9,9 +10,10 @@
 #include "op/shape.h"
 
 #define AXES       VDIT_CONV_AXES
-#define ROW_BYTES  ((size_t)8 << 20) /* of gathered rows, per thread */
+#define ROW_BYTES  ((size_t)8 << 20) /* of gathered rows and their products, per thread */
 #define ROWS_LEAST 64                /* and at least so many */
-#define TASK       16                /* rows gathered per task */
+#define TASK       16                /* rows gathered, or channels scattered, per task */
+#define STRIP      256               /* rows scattered at a time: their cache lines stay */
 
 /* A call with three axes; those that x lacks come first, with extent 1. */
 typedef struct conv_state {
@@ -21,7 +23,10 @@ typedef struct conv_state {
     size_t channels, depth;
     size_t first, count; /* rows of the block at hand */
     char *rows;          /* [count][depth], elements of x */
-    ptrdiff_t *y_row;    /* [count] */
+    char *made;          /* [count][outputs], elements of y; NULL: the product writes to y */
+    size_t outputs;
+    ptrdiff_t *x_row, *made_row; /* [count]: where rows begin in these, */
+    ptrdiff_t *y_row;            /* and in y */
 } conv_state;
 
 /* Copies size (2 or 4) bytes for each of n elements, step elements apart. */
@@ -122,28 +127,66 @@ static vdit_matrix weights(vdit_run *run, const vdit_tensor *w, size_t depth, si
                          flat.stride[1]};
 }
 
+/* Some channels of the block at hand from made to y. */
+static void scatter(void *context, size_t task, int thread)
+{
+    const conv_state *s = context;
+    size_t size = vdit_dtype_size(s->y->dtype), end = (task + 1) * TASK;
+
+    (void)thread;
+    for (size_t start = 0; start < s->count; start += STRIP)
+        for (size_t o = task * TASK; o < end && o < s->outputs; o++) {
+            const char *from = s->made + o * size;
+            char *to = (char *)s->y->data + (ptrdiff_t)o * s->y->stride[1] * (ptrdiff_t)size;
+
+            for (size_t r = start; r < start + STRIP && r < s->count; r++)
+                copy_elements(to + s->y_row[r] * (ptrdiff_t)size, from + r * s->outputs * size, 1,
+                              1, size);
+        }
+}
+
+/* Out: memory for a block of rows, some of it only if the channels of y do not lie side by side. */
+static vdit_status allocate(vdit_run *run, conv_state *s, size_t *block, size_t rows)
+{
+    size_t bytes = s->depth * vdit_dtype_size(s->x->dtype);
+    size_t made = s->y->stride[1] == 1 ? 0 : s->outputs * vdit_dtype_size(s->y->dtype);
+
+    *block = ROW_BYTES * (size_t)vdit_run_threads(run) / (bytes + made > 0 ? bytes + made : 1);
+    *block = *block < ROWS_LEAST ? ROWS_LEAST : *block;
+    *block = *block < rows ? *block : rows;
+    s->rows = vdit_run_alloc(run, *block, bytes);
+    s->made = made > 0 ? vdit_run_alloc(run, *block, made) : NULL;
+    s->x_row = vdit_run_alloc(run, *block, sizeof *s->x_row);
+    s->made_row = vdit_run_alloc(run, *block, sizeof *s->made_row);
+    s->y_row = vdit_run_alloc(run, *block, sizeof *s->y_row);
+    for (size_t i = 0; vdit_run_status(run) == VDIT_OK && i < *block; i++) {
+        s->x_row[i] = (ptrdiff_t)(i * s->depth);
+        s->made_row[i] = (ptrdiff_t)(i * s->outputs);
+    }
+    return vdit_run_status(run);
+}
+
 static void conv_all(vdit_run *run, conv_state *s, vdit_product *p, size_t rows,
                      vdit_product_engine *engine)
 {
     static const ptrdiff_t origin = 0;
-    size_t threads = (size_t)vdit_run_threads(run), size = vdit_dtype_size(s->x->dtype);
-    size_t bytes = s->depth * size, block = ROW_BYTES * threads / (bytes > 0 ? bytes : 1);
-    ptrdiff_t *x_row;
+    int threads = vdit_run_threads(run);
+    size_t block;
 
-    block = block < ROWS_LEAST ? ROWS_LEAST : block;
-    block = block < rows ? block : rows;
-    s->rows = vdit_run_alloc(run, block, bytes);
-    s->y_row = vdit_run_alloc(run, block, sizeof *s->y_row);
-    x_row = vdit_run_alloc(run, block, sizeof *x_row);
-    for (size_t i = 0; x_row != NULL && i < block; i++)
-        x_row[i] = (ptrdiff_t)(i * s->depth);
-    for (s->first = 0; s->first < rows && vdit_run_status(run) == VDIT_OK; s->first += block) {
-        s->count = rows - s->first < block ? rows - s->first : block;
-        vdit_parallel((int)threads, parts(s->count, TASK), gather, s);
-        p->m = s->count;
-        p->x = (vdit_matrix){s->rows, s->x->dtype, x_row, 1};
-        p->y = (vdit_matrix){s->y->data, s->y->dtype, s->y_row, s->y->stride[1]};
-        engine(run, p, 1, &origin, &origin, &origin);
+    s->outputs = p->n;
+    if (allocate(run, s, &block, rows) != VDIT_OK)
+        return;
+    p->x = (vdit_matrix){s->rows, s->x->dtype, s->x_row, 1};
+    p->y = (vdit_matrix){s->y->data, s->y->dtype, s->y_row, s->y->stride[1]};
+    if (s->made != NULL)
+        p->y = (vdit_matrix){s->made, s->y->dtype, s->made_row, 1};
+    for (s->first = 0; s->first < rows; s->first += block) {
+        p->m = s->count = rows - s->first < block ? rows - s->first : block;
+        vdit_parallel(threads, parts(s->count, TASK), gather, s);
+        if (engine(run, p, 1, &origin, &origin, &origin) != VDIT_OK)
+            return;
+        if (s->made != NULL)
+            vdit_parallel(threads, parts(s->outputs, TASK), scatter, s);
     }
 }
 
