@@ -137,7 +137,7 @@ refuses 'is no contract with noise' $seeded --trace n.safetensors --noise exact
 refuses 'a name in .safetensors' $seeded --trace n.npz
 
 # What it takes.
-works '% attention), under a second, memory' "$forward" wan --size 2x8x8 --estimate
+works '% attention), ' "$forward" wan --size 2x8x8 --estimate
 works '"flops": ' "$forward" wan --size 2x8x8 --estimate --json
 
 # NaN in a weight: the last four bytes are those of proj_out.bias.

@@ -150,7 +150,7 @@ static void what_is_not_offered_is_refused_by_its_key(void **state)
 
 static void a_key_that_nobody_asked_for_is_refused(void **state)
 {
-    fixture f = open_text("{\"_file\": 1, \"width\": 1, \"widht\": 2}");
+    fixture f = open_text("{\"_file\": 1, \"width\": 1, \"newer\": null, \"widht\": 2}");
 
     (void)state;
     vdit_config_size(f.keys, "width", 1, 5);

@@ -190,10 +190,10 @@ void vdit_config_check(vdit_config *keys)
     const char *key;
     json_t *value;
 
-    /* A key that is not known may switch on what this network would leave out without a word. */
+    /* A key that is not known may switch on what this network would leave out without a word; null switches nothing on. */
     json_object_foreach(keys->given, key, value)
     {
-        if (key[0] != '_' && json_object_get(keys->used, key) == NULL)
+        if (key[0] != '_' && !json_is_null(value) && json_object_get(keys->used, key) == NULL)
             vdit_run_fail(keys->run, VDIT_ERR_UNSUPPORTED, "%s: key \"%.200s\" is not known",
                           keys->file, key);
     }

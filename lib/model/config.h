@@ -1,8 +1,8 @@
 /*
  * model/config.h - the keys of a config.json: each is asked for with its constructor's default.
  *
- * A key that is missing or null takes the default; one of the wrong type, out of range, or never asked for fails the
- * run with a line that names file and key. Keys that begin with '_' are the file's own.
+ * A key that is missing or null takes the default; one of the wrong type, out of range, or never asked for and not null
+ * fails the run with a line that names file and key. Keys that begin with '_' are the file's own.
  */
 #ifndef VDIT_MODEL_CONFIG_H
 #define VDIT_MODEL_CONFIG_H
@@ -21,7 +21,7 @@ vdit_config *vdit_config_open(vdit_run *run, vdit_run *memory, const char *name,
 /* Returns: the text of "_class_name", NULL if there is none; until keys are closed. */
 const char *vdit_config_class(const vdit_config *keys);
 
-/* After the last question: fails the run if a key was never asked for. */
+/* After the last question: fails the run if a key that is not null was never asked for. */
 void vdit_config_check(vdit_config *keys);
 
 /*
