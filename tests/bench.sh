@@ -3,6 +3,7 @@
 #
 #   PYTHON=python3 make bench     also against torch, if that Python has it
 #   BENCH_VIDEO=yes make bench    also makes the recipe `video` (minutes)
+#   BENCH_MODEL=DIR make bench    a checkpoint of Wan2.1-T2V-1.3B that is there; without it, a random one is made (2.8 GB)
 #
 # What is compared alternates within one process or between processes that take turns; medians count.
 set -u
@@ -153,11 +154,95 @@ bench_meters() {
         peak_row 'quantile, N = 44776' '1024 MiB' "$programs/bench_meter" 28 30 53 256 128 quantile
 }
 
+# Linear layers against OpenBLAS; it takes a processor that is younger than itself for an old one.
+bench_operators() {
+    core=
+    grep -q avx512f /proc/cpuinfo 2>/dev/null && core=SKYLAKEX
+    for tokens in 192 1560; do
+        echo "operators of a block of Wan2.1-T2V-1.3B, $tokens tokens, f32, weights bf16: ms, and ratios to fast"
+        ${core:+env OPENBLAS_CORETYPE=$core} "$programs/bench_operators" $tokens >"$scratch/operators" ||
+            die 'bench_operators failed'
+        awk '{ printf "  %-18s fast %9.2f   reference %9.2f %6.2f", $1, $2, $3, $3 / $2
+               if ($4 != "-")
+                   printf "   OpenBLAS %9.2f %6.2f", $4, $4 / $2
+               print "" }' "$scratch/operators"
+    done
+}
+
+# forward_turn BACKEND - its seconds go to $scratch/forward-BACKEND; torch is a backend here.
+forward_turn() {
+    if [ "$1" = torch ]; then
+        echo >&5
+        read -r seconds <&6 || die 'bench_forward.py ended early'
+    else
+        echo "$1" >&3
+        read -r seconds <&4 || die 'bench_forward ended early'
+    fi
+    echo "$seconds" >>"$scratch/forward-$1"
+}
+
+# forward_row BACKEND NOTE
+forward_row() {
+    awk -v name="$1" -v note="$2" -v own="$(median "$scratch/forward-$1")" \
+        -v fast="$(median "$scratch/forward-fast")" \
+        'BEGIN { printf "  %-16s %8.2f s   %5.2f of fast   %s\n", name, own, own / fast, note }'
+}
+
+# forward DIR FRAMES HEIGHT WIDTH - ours and diffusers' take turns; then the memory of each of ours.
+forward() {
+    rm -f "$scratch"/forward-*
+    mkfifo "$scratch/e" "$scratch/f" "$scratch/g" "$scratch/h"
+    "$programs/bench_forward" "$@" <"$scratch/e" >"$scratch/f" &
+    exec 3>"$scratch/e" 4<"$scratch/f"
+    read -r seconds <&4 || die 'bench_forward does not start'
+    sides='fast reference'
+    torch='not here (set PYTHON)'
+    if [ -n "${PYTHON-}" ] && "$PYTHON" -c 'import torch, diffusers' 2>/dev/null; then
+        "$PYTHON" "$srcdir/tests/bench_forward.py" "$@" <"$scratch/g" >"$scratch/h" &
+        exec 5>"$scratch/g" 6<"$scratch/h"
+        read -r torch <&6 || die 'bench_forward.py does not start'
+        sides='torch fast reference'
+    fi
+    echo "forward, Wan2.1-T2V-1.3B, latents $2x$3x$4, 512 rows of text; opened in $seconds s; torch $torch"
+    for turn in warm 1 2 3; do
+        for side in $sides; do
+            forward_turn "$side"
+        done
+        [ $turn != warm ] || rm -f "$scratch"/forward-*
+    done
+    forward_row fast ''
+    forward_row reference '(at most 3)'
+    [ "$sides" = 'fast reference' ] || forward_row torch '(at least 1)'
+    exec 3>&- 4<&- 5>&- 6<&-
+    wait
+    rm -f "$scratch/e" "$scratch/f" "$scratch/g" "$scratch/h"
+    for backend in fast reference; do
+        echo "$backend" >"$scratch/request"
+        "$programs/bench_peak" "$programs/bench_forward" "$@" <"$scratch/request" >"$scratch/peak" ||
+            die 'bench_forward failed'
+        awk -v name="$backend" \
+            '{ printf "  %-16s peak %s MiB beyond the mapped file   (under 1024)\n", name, $3 }' "$scratch/peak"
+    done
+}
+
+bench_forward() {
+    model=${BENCH_MODEL-}
+    if [ -z "$model" ]; then
+        model=$scratch/model
+        "$builddir/bin/vdit-model" init wan --size 1.3B --dtype bf16 --shard-size 1500000000 \
+            -o "$model" 2>/dev/null || die 'vdit-model init failed'
+    fi
+    forward "$model" 3 16 16
+    forward "$model" 1 60 104
+}
+
 echo "machine   $(machine), $(getconf _NPROCESSORS_ONLN) processors, 2 threads used"
 echo "compiler  $($CC --version | head -n 1)"
 echo "OpenBLAS  $(pkg-config --modversion openblas 2>/dev/null || echo none)"
 bench_linear
+bench_operators
 bench_attention
+bench_forward
 bench_edits
 bench_memory
 bench_meters

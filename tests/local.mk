@@ -488,7 +488,8 @@ dist_check_SCRIPTS += \
 	%D%/plugin.sh \
 	%D%/relations.sh \
 	%D%/snippets.sh
-EXTRA_DIST += %D%/bench.sh %D%/bench_torch.py %D%/cross.sh %D%/expect.sh %D%/layers.awk %D%/matrix.sh \
+EXTRA_DIST += %D%/bench.sh %D%/bench_forward.py %D%/bench_torch.py %D%/cross.sh %D%/expect.sh \
+	%D%/layers.awk %D%/matrix.sh \
 	%D%/score.sh %D%/totals.awk
 
 # Beyond make check: slow, or in need of tools that few machines have. HACKING.md tells about each.
@@ -541,7 +542,8 @@ VALGRIND_TESTS = \
 	%D%/test_op_linear \
 	%D%/test_trace
 
-BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_linear %D%/bench_meter %D%/bench_peak
+BENCHES = %D%/bench_attention %D%/bench_edit %D%/bench_forward %D%/bench_linear \
+	%D%/bench_meter %D%/bench_operators %D%/bench_peak
 EXTRA_PROGRAMS += $(BENCHES) %D%/exhaust_activation %D%/exhaust_elementary
 CLOSENESS = %D%/closeness.c %D%/closeness.h
 %C%_exhaust_activation_SOURCES = %D%/exhaust_activation.c $(CLOSENESS)
@@ -553,10 +555,14 @@ BENCH_SOURCES = %D%/bench.c %D%/bench.h
 %C%_bench_attention_LDADD = libvdit.la
 %C%_bench_edit_SOURCES = %D%/bench_edit.c $(BENCH_SOURCES)
 %C%_bench_edit_LDADD = libvdit.la
+%C%_bench_forward_SOURCES = %D%/bench_forward.c $(BENCH_SOURCES)
+%C%_bench_forward_LDADD = libvdit.la
 %C%_bench_linear_SOURCES = %D%/bench_linear.c $(BENCH_SOURCES)
 %C%_bench_linear_LDADD = libvdit.la $(OPENBLAS_LIBS)
 %C%_bench_meter_SOURCES = %D%/bench_meter.c $(BENCH_SOURCES)
 %C%_bench_meter_LDADD = libvdit.la
+%C%_bench_operators_SOURCES = %D%/bench_operators.c $(BENCH_SOURCES)
+%C%_bench_operators_LDADD = libvdit.la $(OPENBLAS_LIBS)
 %C%_bench_peak_SOURCES = %D%/bench_peak.c $(BENCH_SOURCES)
 %C%_bench_peak_LDADD = libvdit.la
 CLEANFILES += $(BENCHES) %D%/exhaust_activation %D%/exhaust_elementary
