@@ -128,5 +128,8 @@ void forward_inputs_read(forward_job *job)
     job->call.pooled = in->pooled.data != NULL ? &in->pooled : NULL;
     job->call.guidance = in->guidance.data != NULL ? &in->guidance : NULL;
     job->call.output = &in->output;
+    if (set->without_rotary && strcmp(vdit_model_family(job->model), "cogvideox") != 0)
+        program_fail("--without-rotary: the tables of %s are its own",
+                     vdit_model_family(job->model));
     job->call.without_rotary = set->without_rotary;
 }

@@ -132,6 +132,7 @@ works '' "$forward" $seeded --trace p.safetensors --trace-names 'blocks.?.attn1/
 same a.safetensors c.safetensors
 works '' "$tensors" equal p.safetensors:blocks.1.attn1/o t.safetensors:blocks.1.attn1/o
 refuses "fits 'x*'" $seeded --trace n.safetensors --trace-names 'x*'
+refuses 'the tables of wan are its own' $seeded -o i.npy --without-rotary
 refuses 'go with --trace' $seeded -o i.npy --noise f32
 refuses 'is no contract with noise' $seeded --trace n.safetensors --noise exact
 refuses 'a name in .safetensors' $seeded --trace n.npz
