@@ -4,6 +4,9 @@
 
 #include "operands.h"
 
+/* Sums of squares of f32 values are exact in these, and eps added to them nearly always. */
+#define NORM_BITS 1600
+
 /* A norm: of rows, or of groups of channels. */
 typedef struct norm_scene {
     int centred;   /* 0: RMS norm */
@@ -24,7 +27,7 @@ void norm_make(vdit_run *run, norm_scene *s, oracle_random *random, int rank, co
 size_t norm_count_wrong(const norm_scene *s);
 
 /*
- * Out: mean and root (initialised here), m and sqrt(s + eps) of n elements of x from first on, which are finite.
+ * Out: mean and root (of NORM_BITS), m and sqrt(s + eps) of n elements of x from first on, which are finite.
  */
 void norm_define(mpfr_t mean, mpfr_t root, const norm_scene *s, size_t first, size_t n);
 

@@ -58,7 +58,7 @@ static void shapes_up_to_three_are_right(void **state)
                 norm_scene s = {
                     .centred = kind != 1, .eps = 1e-6, .with_w = 1, .with_b = kind != 1};
                 vdit_run *run = vdit_run_new();
-                size_t d = kind == 2 ? shape[1] : shape[rank - 1];
+                size_t d = shape[kind == 2 || rank < 1 ? 1 : rank - 1];
 
                 s.groups = kind < 2 ? 0 : d == 0 || i % 2 ? 1 : d;
                 norm_make(run, &s, &random, rank, shape, d, all_f32, OPERAND_NORMAL);

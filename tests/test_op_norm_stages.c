@@ -123,6 +123,7 @@ static void the_bound_of_the_estimate_holds(void **state)
                 operand_set(&s.x, i, operand_get(&s.x, i) + ldexp(1.1, power));
             norm.x = (vdit_lines){s.x.data, &origin, 1, VDIT_F32};
             vdit_norm_estimate_set(&estimate, &norm);
+            mpfr_inits2(NORM_BITS, mean, root, (mpfr_ptr)0);
             norm_define(mean, root, &s, 0, N);
             for (size_t i = 0; i < N && estimate.t_error < HUGE_VAL; i++) {
                 double x = operand_get(&s.x, i);

@@ -84,7 +84,10 @@ double vdit_angle_round(vdit_dtype dtype, vdit_circular c, const vdit_mp *a)
 {
     vdit_mp value;
 
-    (c == VDIT_SINE ? vdit_mp_sin : vdit_mp_cos)(&value, a);
+    if (c == VDIT_SINE)
+        vdit_mp_sin(&value, a);
+    else
+        vdit_mp_cos(&value, a);
     return vdit_mp_round(&value, dtype);
 }
 

@@ -78,7 +78,8 @@ static terms short_terms(const sigma_state *s, size_t i)
 static terms conv_terms(const sigma_state *s, const vdit_tensor *y, size_t i)
 {
     const vdit_tensor *x = &s->golden->inputs[0].tensor, *w = &s->golden->inputs[1].tensor;
-    size_t depth = vdit_tensor_count(w) / w->shape[0], to[VDIT_MAX_RANK], from[VDIT_MAX_RANK] = {0};
+    size_t depth = vdit_tensor_count(w) / w->shape[0], to[VDIT_MAX_RANK] = {0};
+    size_t from[VDIT_MAX_RANK] = {0};
     terms t = {0};
 
     for (int axis = y->rank - 1; axis >= 0; axis--) {

@@ -143,7 +143,7 @@ void vdit_net_perturb(vdit_net *net, const vdit_tensor *y, size_t terms);
 void vdit_net_jitter(vdit_net *net, vdit_tensor *t, double roundings);
 
 /* In a shadow run: the reference's attention, with noise of its own sigma. */
-vdit_status vdit_net_attend_noisily(vdit_net *net, vdit_attention *call);
+vdit_status vdit_net_attend_noisily(vdit_net *net, const vdit_attention *call);
 
 /* Tells how far the call is. */
 void vdit_net_progress(vdit_net *net);

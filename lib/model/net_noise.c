@@ -130,15 +130,17 @@ void vdit_net_jitter(vdit_net *net, vdit_tensor *t, double roundings)
     *t = moved;
 }
 
-vdit_status vdit_net_attend_noisily(vdit_net *net, vdit_attention *call)
+vdit_status vdit_net_attend_noisily(vdit_net *net, const vdit_attention *call)
 {
+    vdit_attention noisy = *call;
     vdit_tensor sigma;
     stream s;
 
-    call->noise = vdit_noise_over(units(net, call->o->dtype), call->k->shape[2]);
+    noisy.noise = vdit_noise_over(units(net, call->o->dtype), call->k->shape[2]);
     vdit_tensor_new(net->run, &sigma, VDIT_BF16, 4, call->o->shape);
-    call->sigma = &sigma;
-    if (vdit_run_status(net->run) != VDIT_OK || vdit_attention_reference(net->run, call) != VDIT_OK)
+    noisy.sigma = &sigma;
+    if (vdit_run_status(net->run) != VDIT_OK ||
+        vdit_attention_reference(net->run, &noisy) != VDIT_OK)
         return vdit_run_status(net->run);
     s = start(net);
     for (size_t i = 0; i < vdit_tensor_count(&sigma); i++) {
