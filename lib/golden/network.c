@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "exact/draw.h"
 #include "file/json.h"
 #include "golden/case.h"
 #include "golden/text.h"
@@ -11,9 +10,6 @@
 #define FORMAT       "vdit-networks/1"
 #define MOST_CASES   1000
 #define EXTENT_LIMIT 65536.0 /* of a batch, a video or a text: cases are small */
-
-/* Streams of the inputs: those of weights are hashes of their names and may be equal by chance, which does no harm. */
-enum { DRAW_LATENTS, DRAW_TEXT, DRAW_POOLED };
 
 int vdit_network_recipe_is(const char *path)
 {
@@ -200,19 +196,6 @@ vdit_status vdit_network_recipe_load(vdit_run *run, vdit_network_recipe *recipe,
     return vdit_run_status(run);
 }
 
-/* Out: t in f32, of the shape of the family's input, drawn. Returns: t, or NULL if the family has no such input. */
-static const vdit_tensor *draw(vdit_run *run, vdit_tensor *t, const vdit_tensor *input,
-                               uint64_t seed, uint32_t stream)
-{
-    vdit_draw normal = {seed, stream};
-
-    if (input->rank == 0 || vdit_tensor_new(run, t, VDIT_F32, input->rank, input->shape) != VDIT_OK)
-        return NULL;
-    for (size_t i = 0; i < vdit_tensor_count(t); i++)
-        vdit_store_f64((float *)t->data + i, VDIT_F32, vdit_draw_normal(normal, i));
-    return t;
-}
-
 /* Out: t, f32 [batch], of the case's numbers. Returns: t, or NULL without numbers. */
 static const vdit_tensor *numbers(vdit_run *run, vdit_tensor *t, const double *values, size_t batch)
 {
@@ -238,26 +221,25 @@ static const vdit_tensor *mask(vdit_run *run, vdit_tensor *t, const vdit_network
 
 /* The tensors of a call. */
 typedef struct call_tensors {
-    vdit_tensor latents, timestep, text, text_mask, pooled, guidance, output;
+    vdit_model_inputs drawn;
+    vdit_tensor timestep, text_mask, guidance, output;
 } call_tensors;
 
-/* Out: call and its tensors, in the run's memory. */
+/* Out: call and its tensors, in the run's memory: what the case says, and drawn what it does not. */
 static void prepare(vdit_run *run, const vdit_network_case *c, const vdit_model *model,
                     vdit_forward *call, call_tensors *t)
 {
-    vdit_model_inputs inputs;
-
     vdit_forward_init(call);
-    if (vdit_model_inputs_of(run, model, &c->extents, &inputs) != VDIT_OK)
+    if (vdit_inputs_draw(run, &t->drawn, model, &c->extents, c->seed) != VDIT_OK)
         return;
-    call->latents = draw(run, &t->latents, &inputs.latents, c->seed, DRAW_LATENTS);
-    call->text = draw(run, &t->text, &inputs.text, c->seed, DRAW_TEXT);
-    call->pooled = draw(run, &t->pooled, &inputs.pooled, c->seed, DRAW_POOLED);
+    call->latents = &t->drawn.latents;
+    call->text = &t->drawn.text;
+    call->pooled = t->drawn.pooled.rank > 0 ? &t->drawn.pooled : NULL;
     call->timestep = numbers(run, &t->timestep, c->timestep, c->extents.batch);
     call->guidance = numbers(run, &t->guidance, c->guidance, c->extents.batch);
     call->text_mask = mask(run, &t->text_mask, c);
     call->dtype = c->dtype;
-    vdit_tensor_new(run, &t->output, c->dtype, inputs.output.rank, inputs.output.shape);
+    vdit_tensor_new(run, &t->output, c->dtype, t->drawn.output.rank, t->drawn.output.shape);
     call->output = &t->output;
 }
 
